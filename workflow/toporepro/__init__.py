@@ -1,0 +1,1 @@
+"""TopoNets (ICLR 2025), reproduced: topographic networks, their measures and their figures."""

@@ -1,0 +1,116 @@
+"""Where everything lives: the one module that knows paths.
+
+Each method also takes Snakemake's wildcards (``"{family}"``) in place of values, so that rules and
+the package can never disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from toporepro.spec import DataSpec, encode
+
+
+@dataclass(frozen=True)
+class ModelPaths:
+    """All files of one model, below ``results/{preset}/models/{family}/tau={tau}/seed={seed}``."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def measures(self) -> Path:
+        """Tidy rows of this model."""
+        return self.folder / "measures.csv"
+
+    @property
+    def units(self) -> Path:
+        """One row per unit and quantity: what maps are drawn from."""
+        return self.folder / "units.parquet"
+
+    @property
+    def train_state(self) -> Path:
+        """Resume state; never a declared output."""
+        return self.folder / "state" / "train"
+
+    @property
+    def measure_state(self) -> Path:
+        """Results of single measures, reused while their spec and code are unchanged."""
+        return self.folder / "state" / "measure"
+
+    def snapshot(self, index: int) -> Path:
+        return self.folder / "snapshots" / f"{index:02d}.safetensors"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The layout below the two roots, for one preset.
+
+    Attributes:
+        results: root of all that is made (``results`` unless the machine's config says otherwise).
+        data: root of raw downloads and of prepared data.
+        preset: name of the preset.
+    """
+
+    results: Path
+    data: Path
+    preset: str
+
+    @property
+    def root(self) -> Path:
+        return self.results / self.preset
+
+    def model(self, family: str, tau: str, seed: int | str) -> ModelPaths:
+        return ModelPaths(self.root / "models" / family / f"tau={tau}" / f"seed={seed}")
+
+    def raw(self, source: str) -> Path:
+        """Files of a dataset as its makers publish them."""
+        return self.data / source
+
+    def prepared(self, spec: DataSpec) -> Path:
+        """The index of a prepared dataset; named by its spec, so shared by presets."""
+        return self.data / "prepared" / prepared_name(spec) / "dataset.json"
+
+    def table(self, name: str) -> Path:
+        return self.root / "tables" / f"{name}.csv"
+
+    def figure(self, name: str, extension: str) -> Path:
+        return self.root / "figures" / f"{name}.{extension}"
+
+    @property
+    def claims(self) -> Path:
+        return self.root / "claims.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def config(self) -> Path:
+        """The resolved config, for people; no rule reads it."""
+        return self.root / "config.json"
+
+    def log(self, rule: str, *parts: str) -> Path:
+        return self.root / "logs" / rule / ("_".join(parts or (rule,)) + ".log")
+
+    def benchmark(self, rule: str, *parts: str) -> Path:
+        return self.root / "benchmarks" / rule / ("_".join(parts or (rule,)) + ".tsv")
+
+
+def prepared_name(spec: DataSpec) -> str:
+    """``{source}-{hash of the spec}``."""
+    return f"{spec.source}-{hashlib.sha256(encode(spec).encode()).hexdigest()[:10]}"
+
+
+def manifest(output: Path) -> Path:
+    """The manifest beside a result: ``weights.safetensors`` → ``weights.manifest.json``."""
+    return output.with_name(output.name.split(".")[0] + ".manifest.json")

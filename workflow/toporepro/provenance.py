@@ -1,0 +1,133 @@
+"""Manifests: which code, spec, data and machine made a result; and writing without half-files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from toporepro.code import accepted_changes, code_hash, module_hashes
+from toporepro.paths import manifest
+
+_PACKAGES = ("numpy", "torch", "torchvision", "transformers", "pandas", "scikit-learn", "matplotlib")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``, renamed onto it on success, removed on failure.
+
+    The file is flushed to disk before the rename, so that a power loss leaves the old file or the
+    new one. The temporary name keeps the suffix, by which libraries choose a format.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, as UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write indented JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_manifest(
+    *,
+    verb: str,
+    spec: Mapping[str, Any],
+    modules: Iterable[str],
+    inputs: Iterable[Path],
+    outputs: Iterable[Path],
+    seed: int | None = None,
+    wall_seconds: float,
+    attempts: int = 1,
+    device: str = "cpu",
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the manifest beside the first output and return its path.
+
+    Args:
+        verb: the command that made the outputs.
+        spec: the job's complete spec.
+        modules: what the stage's code starts from (``toporepro.code.stage_modules``).
+        inputs: files read; entered by SHA-256.
+        outputs: files made; entered by SHA-256; their manifest lies beside the first.
+        wall_seconds: time spent, summed over ``attempts``; counted as GPU-hours if ``device`` is one.
+        extra: further facts of this stage, such as the energy used.
+    """
+    modules, outputs = tuple(modules), list(outputs)
+    hours = wall_seconds / 3600
+    content = {
+        "verb": verb,
+        "spec": dict(spec),
+        "code": code_hash(modules),
+        "modules": module_hashes(modules),
+        "accepted_changes": accepted_changes(modules),
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "machine": {"host": platform.node(), "system": platform.platform(), "cores": os.cpu_count()},
+        "device": device,
+        "seed": seed,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "wall_seconds": round(wall_seconds, 3),
+        "attempts": attempts,
+        "gpu_hours": round(hours, 6) if device.startswith("cuda") else 0.0,
+        "inputs": {str(path): sha256(path) for path in inputs},
+        "outputs": {path.name: sha256(path) for path in outputs},
+        **(extra or {}),
+    }
+    path = manifest(outputs[0])
+    write_json(path, content)
+    return path
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the libraries that results depend on, as far as they are installed."""
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def git_commit() -> str | None:
+    """The commit that is checked out, ``+`` appended if tracked files differ; ``None`` without git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
+    try:
+        answer = subprocess.run(
+            [*command, "--exclude=*", "--dirty=+"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def progress(text: str) -> None:
+    """One line of progress on standard error, in full at once, so that log files can be followed."""
+    print(text, file=sys.stderr, flush=True)

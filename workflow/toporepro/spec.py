@@ -1,0 +1,269 @@
+"""The complete specification of a job, as plain standard-library dataclasses.
+
+A verb of the command line is a pure function of one of these and of paths. Everything that changes
+a result is in here; nothing that may differ between machines is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+Scalar = bool | int | float | str
+Control = Literal["none", "random_labels", "topoloss_only"]
+T = TypeVar("T")
+
+
+class SpecError(ValueError):
+    """A specification that cannot be: says which key, which value and what is allowed."""
+
+
+def canonical_tau(tau: object) -> str:
+    """The one spelling of a τ in paths and tables: ``0``, ``0.5``, ``50``.
+
+    Raises:
+        SpecError: if τ is not a finite number ≥ 0.
+    """
+    try:
+        value = Decimal(str(tau).strip())
+    except InvalidOperation:
+        raise SpecError(f"tau={tau!r}: a number of at least 0 is needed") from None
+    if isinstance(tau, bool) or not value.is_finite() or value < 0:
+        raise SpecError(f"tau={tau!r}: a finite number of at least 0 is needed")
+    text = format(value.normalize(), "f")
+    return "0" if Decimal(text) == 0 else text
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SpecError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """A prepared dataset: the module ``toporepro.data.<source>`` and that module's options."""
+
+    source: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A multiplier over training, of the learning rate or of τ.
+
+    Rises linearly from ``start`` to 1 over ``warmup_epochs``, then goes to ``end`` at the last step
+    as ``kind`` says (``constant`` stays at 1).
+    """
+
+    kind: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_epochs: float = 0.0
+    start: float = 1.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.warmup_epochs >= 0, f"warmup_epochs={self.warmup_epochs}: at least 0")
+        _require(self.start >= 0 and self.end >= 0, "a schedule's start and end are at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopoSpec:
+    """TopoLoss of one model (paper, section 3; METHODS: TopoLoss).
+
+    Attributes:
+        tau: weight of the topographic term.
+        phi: down-sampling factor φ of the cortical sheet, along both axes.
+        layers: names of the topographic layers; ``None`` takes the architecture's own.
+        interpolation: how the sheet is sampled down and up.
+        schedule: multiplier of τ over training.
+        allow_collapse: accept sheets of which φ leaves a single row or column.
+    """
+
+    tau: float
+    phi: float
+    layers: tuple[str, ...] | None = None
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    schedule: Schedule = Schedule()
+    allow_collapse: bool = False
+
+    def __post_init__(self) -> None:
+        canonical_tau(self.tau)
+        _require(math.isfinite(self.phi) and self.phi >= 1, f"phi={self.phi}: at least 1 is needed")
+        _require(self.layers is None or len(self.layers) > 0, "layers: an empty list; leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        batch: samples per optimiser step, over all processes and accumulation steps.
+        accumulate: forward passes that make up one batch.
+        decay_norms_and_biases: whether weight decay also applies to one-dimensional parameters.
+        clip: largest norm of the gradient, ``None`` for no clipping.
+        precision: ``bfloat16`` is autocast; weights and the topographic term stay in float32.
+        batchnorm: over several processes, ``sync`` takes statistics over the whole batch; ``local``
+            over each process's share, so that results then depend on the number of processes.
+        threads: torch threads of a CPU job; they change the order of summation.
+        flip, shift: augmentation: horizontal flip; random shift by up to so many pixels.
+        snapshots: models kept from step 0 on, at log-spaced steps, the final one not counted.
+    """
+
+    optimizer: Literal["adam", "adamw", "sgd"]
+    lr: float
+    batch: int
+    epochs: float
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    decay_norms_and_biases: bool = False
+    lr_schedule: Schedule = Schedule()
+    label_smoothing: float = 0.0
+    clip: float | None = None
+    accumulate: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    batchnorm: Literal["sync", "local"] = "sync"
+    channels_last: bool = False
+    compile: bool = False
+    threads: int = 1
+    flip: bool = False
+    shift: int = 0
+    snapshots: int = 2
+
+    def __post_init__(self) -> None:
+        _require(math.isfinite(self.lr) and self.lr > 0, f"lr={self.lr}: above 0")
+        _require(math.isfinite(self.epochs) and self.epochs > 0, f"epochs={self.epochs}: above 0")
+        for name, least in (("batch", 1), ("accumulate", 1), ("threads", 1), ("snapshots", 1)):
+            value = getattr(self, name)
+            _require(value >= least, f"{name}={value}: at least {least}")
+        _require(self.batch % self.accumulate == 0, "batch must be a multiple of accumulate")
+        _require(self.shift >= 0, f"shift={self.shift}: at least 0")
+        _require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}: in [0, 1)")
+        _require(self.weight_decay >= 0, f"weight_decay={self.weight_decay}: at least 0")
+        _require(self.clip is None or self.clip > 0, f"clip={self.clip}: above 0, or null")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """One training: the module ``toporepro.models.<architecture>``, its options, data, loss, recipe."""
+
+    architecture: str
+    model: Mapping[str, Any]
+    data: DataSpec
+    topo: TopoSpec
+    recipe: Recipe
+    seed: int
+    control: Control = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSpec:
+    """All measurements of one model: the identity its rows carry, and options per measure.
+
+    ``measures`` maps a module ``toporepro.measure.<name>`` to that module's options.
+    """
+
+    preset: str
+    family: str
+    tau: str
+    seed: int
+    threads: int
+    measures: Mapping[str, Mapping[str, Any]]
+
+
+def encode(value: object) -> str:
+    """Canonical JSON of a spec: sorted keys, no spaces; equal specs give equal text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def nearest(name: str, known: typing.Iterable[str]) -> str:
+    """A half-sentence that helps with a misspelt name: the nearest known ones, or all."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+def decode(cls: type[T], source: str | Path | Mapping[str, Any]) -> T:
+    """A spec from JSON text, from a JSON file or from a mapping, strictly.
+
+    Raises:
+        SpecError: on unknown, missing or ill-typed keys; the message names the key.
+    """
+    if isinstance(source, Path) or (isinstance(source, str) and not source.lstrip().startswith("{")):
+        try:
+            source = Path(source).read_text(encoding="utf-8")
+        except OSError as error:
+            raise SpecError(f"spec file {source}: {error.strerror}") from None
+    if isinstance(source, str):
+        try:
+            source = json.loads(source)
+        except json.JSONDecodeError as error:
+            raise SpecError(f"not valid JSON: {error}") from None
+    return typing.cast(T, _build(cls, source, cls.__name__))
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _build_dataclass(kind, value, where)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        last: SpecError | None = None
+        for option in arguments:
+            if option is not type(None):
+                try:
+                    return _build(option, value, where)
+                except SpecError as error:
+                    last = error
+        raise last or SpecError(f"{where}: nothing fits {value!r}")
+    if origin is Literal:
+        if value not in arguments:
+            raise SpecError(f"{where}={value!r}: one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise SpecError(f"{where}={value!r}: a list is needed")
+        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise SpecError(f"{where}={value!r}: {len(arguments)} values are needed")
+        return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise SpecError(f"{where}={value!r}: a mapping is needed")
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise SpecError(f"{where}={value!r}: {kind.__name__} is needed")
+    return value
+
+
+def _build_dataclass(cls: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise SpecError(f"{where}={value!r}: a mapping is needed")
+    hints = typing.get_type_hints(cls)
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    for key in value:
+        if key not in fields:
+            raise SpecError(f"{where}.{key}: unknown key; {nearest(str(key), fields)}")
+    for name, item in fields.items():
+        no_default = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if no_default and name not in value:
+            raise SpecError(f"{where}.{name}: missing")
+    built = {key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
+    try:
+        return cls(**built)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
