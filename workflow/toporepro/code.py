@@ -1,8 +1,8 @@
-"""What a stage's code is: the syntax trees of its modules and of what they import in this package.
+"""What a stage's code is: the syntax trees of its modules and of what they import from here.
 
-Comments, docstrings and formatting leave the hash alone; any other edit changes it. A change known to
-be harmless is recorded in ``accepted.json`` (module, hash before, hash after, reason), and the hash
-before then keeps standing for it.
+Comments, docstrings and formatting leave the hash alone; any other edit changes it. A change known
+to be harmless is recorded in ``accepted.json`` (module, hash before, hash after, reason), and the
+hash before then keeps standing for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
     """The modules that a stage starts from.
 
     Args:
-        stage: ``prepare``, ``train``, ``measure``, ``tables``, ``figure``, ``claims`` or ``report``.
+        stage: ``prepare``, ``train``, ``measure``, ``tables``, ``figure``, ``claims``, ``report``.
         plugins: modules chosen by name at run time, which no import statement shows, such as
             ``models.resnet18``.
     """
@@ -103,8 +103,10 @@ def _parse(path: Path) -> tuple[str, tuple[str, ...]]:
         if isinstance(body, list) and body and _is_docstring(body[0]):
             body[0] = ast.Pass()
     mine = {name for name in imports if name.split(".")[0] == PACKAGE}
-    parents = {".".join(name.split(".")[:depth]) for name in mine for depth in range(1, name.count(".") + 1)}
-    found = tuple(sorted(name for name in mine | parents if _file(name).exists()))
+    for name in tuple(mine):
+        parts = name.split(".")
+        mine |= {".".join(parts[:depth]) for depth in range(1, len(parts))}
+    found = tuple(sorted(name for name in mine if _file(name).exists()))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], found
 
 

@@ -18,7 +18,15 @@ from typing import Any
 from toporepro.code import accepted_changes, code_hash, module_hashes
 from toporepro.paths import manifest
 
-_PACKAGES = ("numpy", "torch", "torchvision", "transformers", "pandas", "scikit-learn", "matplotlib")
+_PACKAGES = (
+    "numpy",
+    "torch",
+    "torchvision",
+    "transformers",
+    "pandas",
+    "scikit-learn",
+    "matplotlib",
+)
 
 
 def sha256(path: Path) -> str:
@@ -40,7 +48,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -77,7 +85,7 @@ def write_manifest(
         modules: what the stage's code starts from (``toporepro.code.stage_modules``).
         inputs: files read; entered by SHA-256.
         outputs: files made; entered by SHA-256; their manifest lies beside the first.
-        wall_seconds: time spent, summed over ``attempts``; counted as GPU-hours if ``device`` is one.
+        wall_seconds: time spent, summed over ``attempts``; GPU-hours if ``device`` is one.
         extra: further facts of this stage, such as the energy used.
     """
     modules, outputs = tuple(modules), list(outputs)
@@ -91,7 +99,11 @@ def write_manifest(
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "packages": package_versions(),
-        "machine": {"host": platform.node(), "system": platform.platform(), "cores": os.cpu_count()},
+        "machine": {
+            "host": platform.node(),
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+        },
         "device": device,
         "seed": seed,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -117,11 +129,15 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit that is checked out, ``+`` appended if tracked files differ; ``None`` without git."""
+    """The commit checked out, ``+`` appended if tracked files differ; ``None`` without git."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
     try:
         answer = subprocess.run(
-            [*command, "--exclude=*", "--dirty=+"], capture_output=True, text=True, timeout=20, check=True
+            [*command, "--exclude=*", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -129,5 +145,5 @@ def git_commit() -> str | None:
 
 
 def progress(text: str) -> None:
-    """One line of progress on standard error, in full at once, so that log files can be followed."""
+    """One line of progress on standard error, at once, so that log files can be followed."""
     print(text, file=sys.stderr, flush=True)

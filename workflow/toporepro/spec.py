@@ -146,14 +146,16 @@ class Recipe:
             _require(value >= least, f"{name}={value}: at least {least}")
         _require(self.batch % self.accumulate == 0, "batch must be a multiple of accumulate")
         _require(self.shift >= 0, f"shift={self.shift}: at least 0")
-        _require(0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}: in [0, 1)")
+        _require(
+            0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}: in [0, 1)"
+        )
         _require(self.weight_decay >= 0, f"weight_decay={self.weight_decay}: at least 0")
         _require(self.clip is None or self.clip > 0, f"clip={self.clip}: above 0, or null")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec:
-    """One training: the module ``toporepro.models.<architecture>``, its options, data, loss, recipe."""
+    """One training: ``toporepro.models.<architecture>``, its options, data, loss and recipe."""
 
     architecture: str
     model: Mapping[str, Any]
@@ -199,7 +201,9 @@ def decode(cls: type[T], source: str | Path | Mapping[str, Any]) -> T:
     Raises:
         SpecError: on unknown, missing or ill-typed keys; the message names the key.
     """
-    if isinstance(source, Path) or (isinstance(source, str) and not source.lstrip().startswith("{")):
+    if isinstance(source, Path) or (
+        isinstance(source, str) and not source.lstrip().startswith("{")
+    ):
         try:
             source = Path(source).read_text(encoding="utf-8")
         except OSError as error:
@@ -259,7 +263,9 @@ def _build_dataclass(cls: Any, value: Any, where: str) -> Any:
         if key not in fields:
             raise SpecError(f"{where}.{key}: unknown key; {nearest(str(key), fields)}")
     for name, item in fields.items():
-        no_default = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        no_default = (
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        )
         if no_default and name not in value:
             raise SpecError(f"{where}.{name}: missing")
     built = {key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()}
