@@ -1,0 +1,312 @@
+"""From YAML to the complete spec of every job: presets, overrides, inheritance, plugins' options.
+
+Everything is resolved once, when the workflow is parsed. A preset is a complete YAML file; the
+user's ``config/config.yaml`` names one and holds differences per preset.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toporepro.config.schema import Family, Machine, Preset, User
+from toporepro.config.validate import ConfigError, validate
+from toporepro.paths import Paths
+from toporepro.plugins import find, names
+from toporepro.sheet import check_sheet
+from toporepro.spec import (
+    DataSpec,
+    MeasureSpec,
+    Recipe,
+    SpecError,
+    TopoSpec,
+    TrainSpec,
+    canonical_tau,
+    flatten,
+    nearest,
+)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One network of the preset, with the specs of its two jobs."""
+
+    family: str
+    tau: str
+    seed: int
+    train: TrainSpec
+    measure: MeasureSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """Everything that the workflow reads."""
+
+    name: str
+    preset: Preset
+    machine: Machine
+    paths: Paths
+    datasets: Mapping[str, DataSpec]
+    models: tuple[Model, ...]
+    differences: tuple[str, ...]
+
+    def model(self, family: str, tau: str, seed: int | str) -> Model:
+        """The model of these wildcards.
+
+        Raises:
+            KeyError: if the preset has no such model.
+        """
+        wanted = (family, tau, int(seed))
+        for model in self.models:
+            if (model.family, model.tau, model.seed) == wanted:
+                return model
+        raise KeyError(f"preset {self.name} has no {family} with tau={tau}, seed={seed}")
+
+    def shown(self, name: str) -> tuple[str, ...]:
+        """The families that figure ``name`` shows."""
+        chosen = self.preset.figures[name].families
+        return tuple(self.preset.families) if chosen is None else chosen
+
+    def families(self, shown: typing.Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What figures and claims need to know of families."""
+        described = {}
+        for name in shown:
+            family = self.preset.families[name]
+            described[name] = {
+                "label": family.label,
+                "architecture": family.architecture,
+                "dataset": self.preset.data[family.data].source,
+                "control": family.control,
+                "control_of": family.like if family.control != "none" else None,
+                "taus": [canonical_tau(tau) for tau in sorted(family.taus)],
+                "seeds": sorted(family.seeds),
+            }
+        return described
+
+
+def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
+    """The complete, validated configuration.
+
+    Args:
+        config: the content of the user's config file, command-line differences merged in.
+        root: the repository; paths of presets are relative to it.
+
+    Raises:
+        ConfigError: naming each wrong key, its value and what is allowed.
+    """
+    user = validate(User, config, "")
+    raw, name = _read_preset(user.preset, root)
+    for other in user.overrides:
+        if other != name and not (root / "config" / "presets" / f"{other}.yaml").exists():
+            raise ConfigError(
+                f"overrides.{other}: no such preset; {nearest(other, _presets(root))}"
+            )
+    overrides = user.overrides.get(name, {})
+    merged = _merge(raw, overrides)
+    merged["families"] = _inherit(merged.get("families"), "families")
+    preset = validate(Preset, merged, "")
+    before = _merge(raw, {})
+    before["families"] = _inherit(before.get("families"), "families")
+    paths = Paths(Path(user.machine.results), Path(user.machine.data), name)
+    datasets = {
+        key: DataSpec(
+            source=entry.source,
+            options=_options("data", entry.source, entry.options, f"data.{key}"),
+        )
+        for key, entry in preset.data.items()
+    }
+    measures = {
+        key: _options("measure", key, options, f"measures.{key}", nested="")
+        for key, options in preset.measures.items()
+    }
+    models = tuple(_models(name, preset, datasets, measures))
+    _check_figures(preset)
+    return Resolved(
+        name=name,
+        preset=preset,
+        machine=user.machine,
+        paths=paths,
+        datasets=datasets,
+        models=models,
+        differences=tuple(_differences(before, merged)),
+    )
+
+
+def _read_preset(preset: str, root: Path) -> tuple[dict[str, Any], str]:
+    path = root / preset if preset.endswith((".yaml", ".yml")) else None
+    if path is None:
+        path = root / "config" / "presets" / f"{preset}.yaml"
+        if not path.exists():
+            raise ConfigError(
+                f"preset={preset!r}: no such preset; {nearest(preset, _presets(root))}"
+            )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"preset file {path}: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"preset file {path}: a mapping is needed")
+    if not _NAME.fullmatch(path.stem):
+        raise ConfigError(f"preset file {path}: a name of a-z, 0-9 and _ is needed")
+    return raw, path.stem
+
+
+def _presets(root: Path) -> list[str]:
+    return sorted(path.stem for path in (root / "config" / "presets").glob("*.yaml"))
+
+
+def _merge(base: Any, change: Any) -> Any:
+    if isinstance(base, dict) and isinstance(change, Mapping):
+        merged = dict(base)
+        for key, value in change.items():
+            merged[key] = _merge(base.get(key), value)
+        return merged
+    return copy.deepcopy(change)
+
+
+def _inherit(families: Any, where: str) -> Any:
+    if not isinstance(families, dict):
+        return families
+    done: dict[str, Any] = {}
+
+    def full(name: str, chain: tuple[str, ...]) -> Any:
+        if name in chain:
+            raise ConfigError(f"{where}.{chain[0]}.like: {' → '.join((*chain, name))} is a circle")
+        if name not in done:
+            entry = families[name]
+            base = entry.get("like") if isinstance(entry, Mapping) else None
+            if base is not None:
+                if base not in families:
+                    raise ConfigError(
+                        f"{where}.{name}.like={base!r}: no such family; "
+                        f"{nearest(str(base), [key for key in families if key != name])}"
+                    )
+                entry = _merge(full(base, (*chain, name)), entry)
+            done[name] = entry
+        return done[name]
+
+    return {name: full(name, ()) for name in families}
+
+
+def _options(
+    room: str, name: str, options: Mapping[str, Any], where: str, nested: str = ".options"
+) -> dict[str, Any]:
+    key = f"{where}.source" if room == "data" else where
+    try:
+        module = find(room, name)
+    except SpecError as error:
+        raise ConfigError(f"{key}={name!r}: {error}") from None
+    return dataclasses.asdict(validate(module.Options, dict(options), where + nested))
+
+
+def _models(
+    preset_name: str,
+    preset: Preset,
+    datasets: Mapping[str, DataSpec],
+    measures: Mapping[str, dict[str, Any]],
+) -> Iterator[Model]:
+    for name, family in preset.families.items():
+        where = f"families.{name}"
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"{where}: a name of a-z, 0-9 and _ is needed")
+        if family.data not in datasets:
+            raise ConfigError(f"{where}.data={family.data!r}: {nearest(family.data, datasets)}")
+        for measure in family.measures:
+            if measure not in measures:
+                raise ConfigError(f"{where}.measures: {measure!r}: {nearest(measure, measures)}")
+        taus = _distinct(f"{where}.taus", [_tau(f"{where}.taus", tau) for tau in family.taus])
+        seeds = _distinct(f"{where}.seeds", family.seeds)
+        model = _options("models", family.architecture, family.model, where, nested=".model")
+        recipe = validate(
+            Recipe, {"snapshots": preset.snapshots, **family.recipe}, f"{where}.recipe"
+        )
+        _check_sheets(where, family, model)
+        for tau in taus:
+            for seed in seeds:
+                train = TrainSpec(
+                    architecture=family.architecture,
+                    model=model,
+                    data=datasets[family.data],
+                    topo=_topo(where, family, tau),
+                    recipe=recipe,
+                    seed=seed,
+                    control=family.control,
+                )
+                chosen = {key: measures[key] for key in sorted(family.measures)}
+                measure_spec = MeasureSpec(
+                    preset=preset_name,
+                    family=name,
+                    tau=tau,
+                    seed=seed,
+                    threads=preset.measure_threads,
+                    measures=chosen,
+                )
+                yield Model(family=name, tau=tau, seed=seed, train=train, measure=measure_spec)
+
+
+def _tau(where: str, tau: float) -> str:
+    try:
+        return canonical_tau(tau)
+    except SpecError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _distinct(where: str, values: typing.Sequence[Any]) -> tuple[Any, ...]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ConfigError(f"{where}: {value} stands there twice")
+    return tuple(values)
+
+
+def _topo(where: str, family: Family, tau: str) -> TopoSpec:
+    try:
+        return TopoSpec(
+            tau=float(tau),
+            phi=family.phi,
+            layers=family.layers,
+            interpolation=family.interpolation,
+            schedule=family.tau_schedule,
+            allow_collapse=family.allow_collapse,
+        )
+    except SpecError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_sheets(where: str, family: Family, model: Mapping[str, Any]) -> None:
+    module = find("models", family.architecture)
+    layers: dict[str, int] = module.layers(module.Options(**model))
+    for layer in family.layers or layers:
+        if layer not in layers:
+            raise ConfigError(f"{where}.layers: {layer!r}: {nearest(layer, layers)}")
+        for problem in check_sheet(layers[layer], family.phi):
+            if problem.fatal or not family.allow_collapse:
+                raise ConfigError(f"{where}.phi={family.phi:g}: layer {layer}: {problem.message}")
+
+
+def _check_figures(preset: Preset) -> None:
+    known = names("figures")
+    for name, figure in preset.figures.items():
+        if name not in known:
+            raise ConfigError(f"figures.{name}: no such figure; {nearest(name, known)}")
+        for family in figure.families or ():
+            if family not in preset.families:
+                raise ConfigError(
+                    f"figures.{name}.families: {family!r}: {nearest(family, preset.families)}"
+                )
+
+
+def _differences(before: Any, after: Any) -> Iterator[str]:
+    old, new = dict(flatten(before)), dict(flatten(after))
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield f"{key}: {old.get(key, '(absent)')} → {new.get(key, '(absent)')}"

@@ -1,0 +1,149 @@
+"""What a preset and the user's config may say: the one description that validates and documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from toporepro.spec import Control, Schedule
+
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+Named = Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One entry of a preset's ``families``: an architecture, trained over τ and seeds."""
+
+    __pydantic_config__ = _STRICT
+
+    architecture: Named
+    """Module of toporepro.models that builds the network."""
+    label: Named
+    """Name in figures and tables."""
+    data: Named
+    """Key of the preset's `data`."""
+    phi: float
+    """Down-sampling factor φ of the cortical sheet."""
+    taus: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Weights τ of the topographic term."""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    """Seeds of initialisation, data order and augmentation."""
+    recipe: dict[str, Any]
+    """How it is trained: the fields of toporepro.spec.Recipe."""
+    measures: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Which of the preset's `measures` are taken."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Options of the architecture."""
+    like: str | None = None
+    """Another family whose entries hold where this one says nothing."""
+    control: Control = "none"
+    """`random_labels`, or `topoloss_only` for TopoLoss without a task."""
+    layers: tuple[str, ...] | None = None
+    """Topographic layers; left out, the architecture's own."""
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    """How the sheet is sampled down and up."""
+    tau_schedule: Schedule = field(default_factory=Schedule)
+    """Multiplier of τ over training."""
+    allow_collapse: bool = False
+    """Accept sheets of which φ leaves a single row or column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One entry of a preset's ``data``."""
+
+    __pydantic_config__ = _STRICT
+
+    source: Named
+    """Module of toporepro.data that prepares it."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the source."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One entry of a preset's ``figures``: which models it shows."""
+
+    __pydantic_config__ = _STRICT
+
+    families: tuple[str, ...] | None = None
+    """Families shown; left out, all that the figure can show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """Looks of all figures."""
+
+    __pydantic_config__ = _STRICT
+
+    palette: str = "viridis"
+    """Sequential palette over τ, by its matplotlib name."""
+    dpi: Annotated[int, Field(ge=50, le=600)] = 150
+    """Resolution of PNG files, in dots per inch."""
+    font_scale: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on all font sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A complete description of one scale of the reproduction."""
+
+    __pydantic_config__ = _STRICT
+
+    about: Named
+    """What this preset is for, on which hardware, in how long."""
+    snapshots: Annotated[int, Field(ge=1)]
+    """Models kept of each training, at log-spaced steps from step 0 on."""
+    data: dict[str, Dataset]
+    """Datasets by name."""
+    families: Annotated[dict[str, Family], Field(min_length=1)]
+    """Families by name; the name is a folder under results/."""
+    measures: dict[str, dict[str, Any]]
+    """Options of each measure, by its module in toporepro.measure."""
+    measure_threads: Annotated[int, Field(ge=1)] = 1
+    """Torch threads of a measuring job on a CPU."""
+    figures: dict[str, Figure]
+    """Figures to draw, by their module in toporepro.figures."""
+    style: Style = Style()
+    """Looks of all figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What may differ between machines: never changes a result, never causes a rerun."""
+
+    __pydantic_config__ = _STRICT
+
+    data: Named = "data"
+    """Folder of raw and prepared data."""
+    results: Named = "results"
+    """Folder of all that is made."""
+    loader_workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that load data beside each training; 0 loads in the training process."""
+    tensorboard: bool = False
+    """Also write TensorBoard events, beside the logs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """The user's config/config.yaml."""
+
+    __pydantic_config__ = _STRICT
+
+    preset: Named = "demo"
+    """Name of a file in config/presets, or the path of one."""
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Differences from a preset, by the preset's name."""
+    machine: Machine = Machine()
+    """What may differ between machines."""
+
+
+def schema() -> dict[str, Any]:
+    """JSON schemas of the user's config and of a preset, for editors and for the documentation."""
+    return {
+        "config": TypeAdapter(User).json_schema(),
+        "preset": TypeAdapter(Preset).json_schema(),
+    }
