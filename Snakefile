@@ -1,0 +1,51 @@
+# TopoNets (ICLR 2025), reproduced: table of contents. Stages are in workflow/rules, their code in
+# workflow/toporepro, what is run in config/.
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        P.report,
+        P.claims,
+
+
+rule data:
+    input:
+        [P.prepared(spec) for spec in DATASETS.values()],
+
+
+rule models:
+    input:
+        [path_of(model).weights for model in C.models],
+
+
+rule measurements:
+    input:
+        P.table("measures"),
+
+
+onstart:
+    announce(C)
+
+
+onerror:
+    shell("{sys.executable:q} workflow/ops failures {log:q} >&2")

@@ -1,0 +1,84 @@
+# What all rules share: the resolved config, and parameters that Snakemake compares field by field.
+from snakemake.exceptions import WorkflowError
+
+from toporepro.code import module_hashes, stage_modules
+from toporepro.config import ConfigError, resolve, tracked
+from toporepro.paths import ModelPaths, manifest
+from toporepro.spec import encode
+
+try:
+    C = resolve(config, Path(workflow.basedir))
+except ConfigError as error:
+    raise WorkflowError(f"config:\n{error}") from None
+P = C.paths
+DATASETS = C.datasets
+MODEL = P.model("{family}", "{tau}", "{seed}")
+
+# With the environment not activated, the verbs are still those of the Python that runs Snakemake.
+if shutil.which("toporepro") is None:
+    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+wildcard_constraints:
+    family="[a-z][a-z0-9_]*",
+    tau=r"[0-9]+(\.[0-9]+)?",
+    seed="[0-9]+",
+    dataset=r"[a-z][a-z0-9_]*-[0-9a-f]{10}",
+    figure="[a-z][a-z0-9_]*",
+
+
+class Spec:
+    """A job's spec as JSON for its command line; what Snakemake compares are its fields."""
+
+    def __init__(self, spec):
+        self.text = encode(spec)
+
+    def __str__(self):
+        return self.text
+
+    def __format__(self, format_spec):
+        return self.text
+
+
+class Fields:
+    """Parameters of one rule: a spec per job, and the code that the job runs.
+
+    Snakemake compares parameters as a set of values. With one per field it reruns a job exactly
+    when a field of its own changed, and names the field and the module that did.
+    """
+
+    def __init__(self, jobs, stage, plugins):
+        self.jobs, self.stage, self.plugins = jobs, stage, plugins
+        self.flat = {}
+        self.keys = sorted({key for job in jobs for key in self._fields(job)})
+
+    def _fields(self, job):
+        if job not in self.flat:
+            spec = self.jobs[job]
+            modules = module_hashes(stage_modules(self.stage, *self.plugins(spec)))
+            code = {f"code of {name}": f"code of {name}={value}" for name, value in modules.items()}
+            self.flat[job] = {**tracked(spec), **code}
+        return self.flat[job]
+
+    def __call__(self, key, wildcards):
+        return self._fields(tuple(wildcards)).get(key, "")
+
+    def __iter__(self):
+        return iter([lambda wildcards, key=key: self(key, wildcards) for key in self.keys])
+
+    def spec(self, wildcards):
+        return Spec(self.jobs[tuple(wildcards)])
+
+
+def job_of(model):
+    return (model.family, model.tau, str(model.seed))
+
+
+def path_of(model):
+    return P.model(*job_of(model))
+
+
+def announce(resolved):
+    print(f"preset {resolved.name}: {resolved.preset.about}", file=sys.stderr)
+    for line in resolved.differences:
+        print(f"differs from the preset: {line}", file=sys.stderr)

@@ -1,0 +1,58 @@
+# Measuring: all measures of one network in one process, then tidy tables of all networks.
+MEASURE = Fields(
+    {job_of(model): model.measure for model in C.models},
+    "measure",
+    lambda spec: [
+        f"models.{C.preset.families[spec.family].architecture}",
+        *(f"measure.{name}" for name in spec.measures),
+    ],
+)
+TABLES = Fields({(): {"models": [job_of(model) for model in C.models]}}, "tables", lambda spec: [])
+
+
+rule measure_model:
+    input:
+        index=data_of,
+        weights=MODEL.weights,
+        snapshots=SNAPSHOTS,
+    output:
+        measures=MODEL.measures,
+        manifest=manifest(MODEL.measures),
+        units=MODEL.units,
+    params:
+        *MEASURE,
+        spec=MEASURE.spec,
+        folder=str(MODEL.folder),
+    threads: C.preset.measure_threads
+    resources:
+        gpu=GPU,
+    log:
+        P.log("measure_model", "{family}", "tau={tau}", "seed={seed}"),
+    benchmark:
+        P.benchmark("measure_model", "{family}", "tau={tau}", "seed={seed}")
+    message:
+        "Measuring {wildcards.family}, τ = {wildcards.tau}, seed {wildcards.seed}"
+    shell:
+        "toporepro measure --log {log:q} --spec {params.spec:q} --model {params.folder:q}"
+        " --data {input.index:q}"
+
+
+rule collect_tables:
+    input:
+        [path_of(model).measures for model in C.models],
+        [path_of(model).history for model in C.models],
+    output:
+        measures=P.table("measures"),
+        history=P.table("history"),
+    params:
+        *TABLES,
+        models=[str(path_of(model).folder) for model in C.models],
+        folder=str(P.table("measures").parent),
+    log:
+        P.log("collect_tables"),
+    benchmark:
+        P.benchmark("collect_tables")
+    message:
+        "Collecting the tables"
+    shell:
+        "toporepro tables --log {log:q} --models {params.models:q} --out {params.folder:q}"

@@ -1,0 +1,39 @@
+# Training: one job per network; every network of every family goes through the same loop.
+TRAIN = Fields(
+    {job_of(model): model.train for model in C.models},
+    "train",
+    lambda spec: [f"models.{spec.architecture}"],
+)
+# One number for all networks of a preset, since a rule's outputs cannot depend on wildcards.
+SNAPSHOTS = [MODEL.snapshot(index) for index in range(C.preset.snapshots)]
+
+
+def data_of(wildcards):
+    return P.prepared(C.model(*wildcards).train.data)
+
+
+rule train_model:
+    input:
+        index=data_of,
+    output:
+        weights=MODEL.weights,
+        manifest=manifest(MODEL.weights),
+        history=MODEL.history,
+        snapshots=SNAPSHOTS,
+    params:
+        *TRAIN,
+        spec=TRAIN.spec,
+        folder=str(MODEL.folder),
+        machine=Machine(),
+    threads: lambda wildcards: C.model(*wildcards).train.recipe.threads
+    resources:
+        gpu=GPU,
+    log:
+        P.log("train_model", "{family}", "tau={tau}", "seed={seed}"),
+    benchmark:
+        P.benchmark("train_model", "{family}", "tau={tau}", "seed={seed}")
+    message:
+        "Training {wildcards.family}, τ = {wildcards.tau}, seed {wildcards.seed}"
+    shell:
+        "toporepro train --log {log:q} --spec {params.spec:q} --data {input.index:q}"
+        " --out {params.folder:q} {params.machine}"

@@ -1,0 +1,7 @@
+"""``python -m toporepro``: the command line."""
+
+import sys
+
+from toporepro.cli import main
+
+sys.exit(main())

@@ -1,0 +1,196 @@
+"""The command line: one verb per stage, each a pure function of a spec and of paths."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from toporepro.spec import DataSpec, MeasureSpec, SpecError, TrainSpec, decode
+
+_SPEC = "the job's complete spec: JSON text, or a file that holds it"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0, 1 for a failure, 2 for a wrong call."""
+    options = _parser().parse_args(arguments)
+    with _logging(options.log):
+        try:
+            status: int | None = options.run(options)
+        except KeyboardInterrupt:
+            print("interrupted; the next start goes on from here", file=sys.stderr)
+            return 130
+        except (SpecError, OSError, RuntimeError, ValueError) as error:
+            if options.debug:
+                traceback.print_exc()
+            print(f"toporepro {options.verb}: {error}", file=sys.stderr)
+            return 1
+    return status or 0
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from toporepro.data.prepare import prepare
+
+    prepare(decode(DataSpec, options.spec), options.raw, options.out)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from toporepro.paths import ModelPaths
+    from toporepro.train.run import train
+
+    train(
+        decode(TrainSpec, options.spec),
+        options.data,
+        ModelPaths(options.out),
+        workers=options.workers,
+        tensorboard=options.tensorboard,
+    )
+
+
+def _measure(options: argparse.Namespace) -> None:
+    from toporepro.measure.run import measure
+    from toporepro.paths import ModelPaths
+
+    measure(decode(MeasureSpec, options.spec), ModelPaths(options.model), options.data)
+
+
+def _tables(options: argparse.Namespace) -> None:
+    from toporepro.report.tables import collect
+
+    collect(options.models, options.out)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from toporepro.figures.run import figure
+
+    figure(options.name, _mapping(options.spec), options.tables, options.units, options.out)
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from toporepro.report.claims import evaluate
+
+    evaluate(_mapping(options.spec), options.tables, options.published, options.out)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from toporepro.report.page import write_page
+
+    write_page(_mapping(options.spec), options.results, options.out)
+
+
+def _config(options: argparse.Namespace) -> None:
+    import yaml
+
+    from toporepro.config import resolve
+
+    content = yaml.safe_load(options.file.read_text(encoding="utf-8")) or {}
+    if options.preset:
+        content["preset"] = options.preset
+    resolved = resolve(content)
+    for line in resolved.differences:
+        print(f"differs from the preset: {line}")
+    for model in resolved.models:
+        print(f"{model.family} tau={model.tau} seed={model.seed}")
+    print(f"preset {resolved.name}: {len(resolved.models)} models, all keys valid")
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    source = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+    content = json.loads(source)
+    if not isinstance(content, dict):
+        raise SpecError("a JSON object is needed as --spec")
+    return content
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="toporepro",
+        description="TopoNets (ICLR 2025), reproduced. Snakemake calls these verbs; so can you.",
+        epilog="Each verb's own help: toporepro VERB --help. The whole pipeline: make reproduce.",
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int | None], about: str) -> Any:
+        sub = verbs.add_parser(name, help=about, description=about)
+        sub.add_argument("--log", type=Path, help="also write all messages to this file")
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = verb("prepare", _prepare, "Fetch a dataset where needed and prepare it for training.")
+    sub.add_argument("--spec", required=True, help=_SPEC)
+    sub.add_argument("--raw", type=Path, required=True, help="folder of raw downloads, by source")
+    sub.add_argument("--out", type=Path, required=True, help="the dataset.json to write, last")
+
+    sub = verb("train", _train, "Train one network, or go on with it where it was stopped.")
+    sub.add_argument("--spec", required=True, help=_SPEC)
+    sub.add_argument("--data", type=Path, required=True, help="dataset.json of the prepared data")
+    sub.add_argument("--out", type=Path, required=True, help="the model's folder")
+    sub.add_argument("--workers", type=int, default=0, help="processes that load data (default 0)")
+    sub.add_argument("--tensorboard", type=Path, help="folder for TensorBoard events")
+
+    sub = verb("measure", _measure, "Take all measures of one trained network and its snapshots.")
+    sub.add_argument("--spec", required=True, help=_SPEC)
+    sub.add_argument("--model", type=Path, required=True, help="the model's folder")
+    sub.add_argument("--data", type=Path, required=True, help="dataset.json of the prepared data")
+
+    sub = verb("tables", _tables, "Collect the models' measurements into tidy tables.")
+    sub.add_argument("--models", type=Path, nargs="+", required=True, help="the models' folders")
+    sub.add_argument("--out", type=Path, required=True, help="folder of the tables")
+
+    sub = verb("figure", _figure, "Draw one figure from tidy tables.")
+    sub.add_argument("name", help="a module of toporepro.figures")
+    sub.add_argument("--spec", required=True, help=_SPEC)
+    sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    sub.add_argument("--units", type=Path, nargs="*", default=[], help="units.parquet files")
+    sub.add_argument("--out", type=Path, required=True, help="path of the figure, less its suffix")
+
+    sub = verb("claims", _claims, "Test the paper's claims on the tables.")
+    sub.add_argument("--spec", required=True, help=_SPEC)
+    sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    sub.add_argument("--published", type=Path, required=True, help="the paper's plotted data, CSV")
+    sub.add_argument("--out", type=Path, required=True, help="the claims.csv to write")
+
+    sub = verb("report", _report, "Write the report, one page that opens offline.")
+    sub.add_argument("--spec", required=True, help=_SPEC)
+    sub.add_argument("--results", type=Path, required=True, help="results folder of the preset")
+    sub.add_argument("--out", type=Path, required=True, help="the report.html to write")
+
+    sub = verb("config", _config, "Check a configuration and list the models it describes.")
+    sub.add_argument("--file", type=Path, default=Path("config/config.yaml"), help="the config file")
+    sub.add_argument("--preset", help="another preset than the file names")
+    return parser
+
+
+class _Tee:
+    """Standard error that also goes to a log file."""
+
+    def __init__(self, *streams: IO[str]) -> None:
+        self.streams = streams
+
+    def write(self, text: str) -> int:
+        for stream in self.streams:
+            stream.write(text)
+            stream.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        for stream in self.streams:
+            stream.flush()
+
+
+@contextlib.contextmanager
+def _logging(path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("")
+        with contextlib.redirect_stderr(_Tee(sys.stderr, file)):  # type: ignore[type-var]
+            yield
