@@ -3,7 +3,7 @@ from snakemake.exceptions import WorkflowError
 
 from toporepro.code import module_hashes, stage_modules
 from toporepro.config import ConfigError, resolve, tracked
-from toporepro.paths import ModelPaths, manifest
+from toporepro.paths import link, manifest
 from toporepro.spec import encode
 
 try:
@@ -18,6 +18,13 @@ MODEL = P.model("{family}", "{tau}", "{seed}")
 if shutil.which("toporepro") is None:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
+for folder, target in (
+    (P.data, C.machine.data),
+    (P.models, C.machine.results and Path(C.machine.results, C.name, "models")),
+):
+    if target:
+        link(folder, Path(target))
+
 
 wildcard_constraints:
     family="[a-z][a-z0-9_]*",
@@ -27,11 +34,11 @@ wildcard_constraints:
     figure="[a-z][a-z0-9_]*",
 
 
-class Spec:
-    """A job's spec as JSON for its command line; what Snakemake compares are its fields."""
+class Untracked:
+    """A parameter that Snakemake does not compare: it only knows how to record plain types."""
 
-    def __init__(self, spec):
-        self.text = encode(spec)
+    def __init__(self, text):
+        self.text = text
 
     def __str__(self):
         return self.text
@@ -67,7 +74,7 @@ class Fields:
         return iter([lambda wildcards, key=key: self(key, wildcards) for key in self.keys])
 
     def spec(self, wildcards):
-        return Spec(self.jobs[tuple(wildcards)])
+        return Untracked(encode(self.jobs[tuple(wildcards)]))
 
 
 def job_of(model):
@@ -76,6 +83,10 @@ def job_of(model):
 
 def path_of(model):
     return P.model(*job_of(model))
+
+
+# One lock per card: a job that computes on a GPU holds it alone.
+GPU = 1 if any(Path("/dev").glob("nvidia[0-9]*")) else 0
 
 
 def announce(resolved):

@@ -46,7 +46,7 @@ rule collect_tables:
         history=P.table("history"),
     params:
         *TABLES,
-        models=[str(path_of(model).folder) for model in C.models],
+        models=Untracked(shlex.join(str(path_of(model).folder) for model in C.models)),
         folder=str(P.table("measures").parent),
     log:
         P.log("collect_tables"),
@@ -55,4 +55,4 @@ rule collect_tables:
     message:
         "Collecting the tables"
     shell:
-        "toporepro tables --log {log:q} --models {params.models:q} --out {params.folder:q}"
+        "toporepro tables --log {log:q} --models {params.models} --out {params.folder:q}"

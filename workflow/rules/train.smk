@@ -12,6 +12,14 @@ def data_of(wildcards):
     return P.prepared(C.model(*wildcards).train.data)
 
 
+def machine_options(wildcards):
+    options = f"--workers {C.machine.loader_workers}"
+    if C.machine.tensorboard:
+        folder = P.log("tensorboard", *wildcards).with_suffix("")
+        options += f" --tensorboard {shlex.quote(str(folder))}"
+    return Untracked(options)
+
+
 rule train_model:
     input:
         index=data_of,
@@ -24,7 +32,7 @@ rule train_model:
         *TRAIN,
         spec=TRAIN.spec,
         folder=str(MODEL.folder),
-        machine=Machine(),
+        machine=machine_options,
     threads: lambda wildcards: C.model(*wildcards).train.recipe.threads
     resources:
         gpu=GPU,

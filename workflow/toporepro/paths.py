@@ -53,24 +53,30 @@ class ModelPaths:
 
 @dataclass(frozen=True)
 class Paths:
-    """The layout below the two roots, for one preset.
+    """The layout of one preset, relative to the repository.
 
-    Attributes:
-        results: root of all that is made (``results`` unless the machine's config says otherwise).
-        data: root of raw downloads and of prepared data.
-        preset: name of the preset.
+    The names never change with the machine, since Snakemake reruns what has inputs of another name:
+    a folder that lives on another disk is a link (:func:`link`).
     """
 
-    results: Path
-    data: Path
     preset: str
 
     @property
+    def data(self) -> Path:
+        """Raw downloads and prepared data."""
+        return Path("data")
+
+    @property
     def root(self) -> Path:
-        return self.results / self.preset
+        return Path("results") / self.preset
+
+    @property
+    def models(self) -> Path:
+        """All networks of the preset: what needs space."""
+        return self.root / "models"
 
     def model(self, family: str, tau: str, seed: int | str) -> ModelPaths:
-        return ModelPaths(self.root / "models" / family / f"tau={tau}" / f"seed={seed}")
+        return ModelPaths(self.models / family / f"tau={tau}" / f"seed={seed}")
 
     def raw(self, source: str) -> Path:
         """Files of a dataset as its makers publish them."""
@@ -94,11 +100,6 @@ class Paths:
     def report(self) -> Path:
         return self.root / "report.html"
 
-    @property
-    def config(self) -> Path:
-        """The resolved config, for people; no rule reads it."""
-        return self.root / "config.json"
-
     def log(self, rule: str, *parts: str) -> Path:
         return self.root / "logs" / rule / ("_".join(parts or (rule,)) + ".log")
 
@@ -114,3 +115,22 @@ def prepared_name(spec: DataSpec) -> str:
 def manifest(output: Path) -> Path:
     """The manifest beside a result: ``weights.safetensors`` → ``weights.manifest.json``."""
     return output.with_name(output.name.split(".")[0] + ".manifest.json")
+
+
+def link(folder: Path, target: Path) -> None:
+    """Let ``folder`` be a link to ``target``, which is made if missing.
+
+    Raises:
+        FileExistsError: if ``folder`` is there and is anything else; nothing is moved or deleted.
+    """
+    target = target.expanduser().absolute()
+    if folder.is_symlink() and folder.resolve() == target.resolve():
+        return
+    if folder.is_symlink() or folder.exists():
+        raise FileExistsError(
+            f"{folder} is already there and is no link to {target}: move its content there, "
+            f"remove it, and start again"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(target, target_is_directory=True)

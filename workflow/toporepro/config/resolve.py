@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ from toporepro.spec import (
     TopoSpec,
     TrainSpec,
     canonical_tau,
+    encode,
     flatten,
     nearest,
 )
@@ -117,7 +119,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
     preset = validate(Preset, merged, "")
     before = _merge(raw, {})
     before["families"] = _inherit(before.get("families"), "families")
-    paths = Paths(Path(user.machine.results), Path(user.machine.data), name)
+    paths = Paths(name)
     datasets = {
         key: DataSpec(
             source=entry.source,
@@ -310,3 +312,8 @@ def _differences(before: Any, after: Any) -> Iterator[str]:
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             yield f"{key}: {old.get(key, '(absent)')} → {new.get(key, '(absent)')}"
+
+
+def tracked(spec: object) -> dict[str, str]:
+    """A spec as flat ``key → "key=value"``: what Snakemake compares, and shows, field by field."""
+    return {key: f"{key}={value}" for key, value in flatten(json.loads(encode(spec)))}

@@ -117,10 +117,11 @@ class Machine:
 
     __pydantic_config__ = _STRICT
 
-    data: Named = "data"
-    """Folder of raw and prepared data."""
-    results: Named = "results"
-    """Folder of all that is made."""
+    data: Named | None = None
+    """Where `data` lives, if on another disk: `data` becomes a link to it."""
+    results: Named | None = None
+    """Where networks and their measurements live, if on another disk: `results/{preset}/models`
+    becomes a link into it; tables, figures and pages stay."""
     loader_workers: Annotated[int, Field(ge=0)] = 0
     """Processes that load data beside each training; 0 loads in the training process."""
     tensorboard: bool = False

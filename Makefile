@@ -1,0 +1,33 @@
+# The few verbs; everything else is `.venv/bin/toporepro --help` and `.venv/bin/snakemake --help`.
+PRESET ?= demo
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+FIG ?=
+PYTHON ?=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHON
+# A file that git tracks is in config/; a user's own shell settings must not leak into a run.
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help setup reproduce test bench figure
+
+help:
+	@echo "make setup                          install the pinned packages into .venv"
+	@echo "make reproduce [PRESET=demo] [CORES=n]   regenerate every result of a preset, then the report"
+	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
+	@echo "make test                           run all tests"
+	@echo "make bench                          measure speed beside the peers, into benchmarks/"
+
+setup:
+	@bash envs/setup.sh
+
+reproduce: setup
+	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES)
+
+figure: setup
+	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) "$(FIG)"
+
+test: setup
+	@bash tests/run.sh
+
+bench: setup
+	@python benchmarks/run.py
