@@ -1,0 +1,50 @@
+"""Verbs around the workflow, which may know Snakemake and DVC: ``python workflow/ops VERB``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import accept
+import driver
+import track
+
+
+def main() -> int:
+    """Run one verb from the repository's root and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python workflow/ops", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    sub = verbs.add_parser("reproduce", help="run a preset to its report, or go on with it")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores to use")
+    sub.set_defaults(run=lambda o: driver.reproduce(o.preset, o.cores))
+
+    sub = verbs.add_parser("figure", help="regenerate one figure and what it needs")
+    sub.add_argument("name", nargs="?", default="", help="a figure of the preset")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores to use")
+    sub.set_defaults(run=lambda o: driver.figure(o.name, o.preset, o.cores))
+
+    sub = verbs.add_parser("failures", help="what failed in a run, from Snakemake's log")
+    sub.add_argument("log", type=Path, nargs="?", help="Snakemake's log; left out, the newest")
+    sub.set_defaults(run=lambda o: driver.failures(o.log))
+
+    sub = verbs.add_parser("track", help="give a finished run's networks and tables to DVC, in one batch")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.set_defaults(run=lambda o: track.track(o.preset))
+
+    sub = verbs.add_parser("accept", help="declare a code change harmless, so that nothing reruns for it")
+    sub.add_argument("module", help="such as toporepro.train.loop")
+    sub.add_argument("--reason", required=True, help="why results cannot differ; manifests carry it")
+    sub.set_defaults(run=lambda o: accept.accept(o.module, o.reason))
+
+    options = parser.parse_args()
+    os.chdir(Path(__file__).parents[2])
+    return options.run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
