@@ -5,16 +5,17 @@ FIG ?=
 PYTHON ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
-# A file that git tracks is in config/; a user's own shell settings must not leak into a run.
+# Packages in the user's home must not stand in for the pinned ones.
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help setup reproduce test bench figure
+.PHONY: help setup reproduce lint test bench figure
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
 	@echo "make reproduce [PRESET=demo] [CORES=n]   regenerate every result of a preset, then the report"
 	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
 	@echo "make test                           run all tests"
+	@echo "make lint                           ruff, snakefmt, mypy"
 	@echo "make bench                          measure speed beside the peers, into benchmarks/"
 
 setup:
@@ -25,6 +26,9 @@ reproduce: setup
 
 figure: setup
 	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) "$(FIG)"
+
+lint: setup
+	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules && mypy
 
 test: setup
 	@bash tests/run.sh

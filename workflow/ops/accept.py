@@ -20,7 +20,9 @@ def accept(module: str, reason: str) -> int:
         print(f"{module}: no such module", file=sys.stderr)
         return 2
     if before is None:
-        print(f"{module}: no result's manifest names it, so there is nothing to keep", file=sys.stderr)
+        print(
+            f"{module}: no result's manifest names it, so there is nothing to keep", file=sys.stderr
+        )
         return 2
     if before == after:
         print(f"{module}: unchanged since its results were made")

@@ -45,7 +45,9 @@ def figure(name: str, preset: str, cores: int) -> int:
     from toporepro.spec import nearest
 
     if name not in names("figures"):
-        print(f"figure {name!r}: no such figure; {nearest(name, names('figures'))}", file=sys.stderr)
+        print(
+            f"figure {name!r}: no such figure; {nearest(name, names('figures'))}", file=sys.stderr
+        )
         return 2
     target = Path("results") / Path(preset).stem / "figures" / f"{name}.png"
     status = _run(snakemake(preset, str(target), cores=cores))

@@ -32,7 +32,9 @@ def track(preset: str) -> int:
     plan = subprocess.run(command, capture_output=True, text=True, check=False)
     if plan.returncode or "Nothing to be done" not in plan.stdout + plan.stderr:
         print((plan.stdout + plan.stderr).strip(), file=sys.stderr)
-        print(f"\ntrack: {root} is not complete; run: make reproduce PRESET={preset}", file=sys.stderr)
+        print(
+            f"\ntrack: {root} is not complete; run: make reproduce PRESET={preset}", file=sys.stderr
+        )
         return 1
     large = [str(path) for pattern in LARGE for path in sorted(root.glob(pattern))]
     subprocess.run(["dvc", "--wait-for-lock", "add", "--quiet", *large], check=True)
