@@ -1,0 +1,90 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from toporepro import provenance
+from toporepro.code import code_hash
+from toporepro.paths import Paths, link, manifest, prepared_name
+from toporepro.spec import DataSpec
+
+
+def test_atomic_leaves_the_old_file_when_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "table.csv"
+    provenance.write_text(path, "old")
+
+    def fail() -> None:
+        with provenance.atomic(path) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_manifest_says_what_made_its_outputs(tmp_path: Path) -> None:
+    source, result = tmp_path / "in.txt", tmp_path / "out.csv"
+    source.write_bytes(b"in")
+    result.write_bytes(b"out")
+    modules = ("toporepro.spec",)
+    path = provenance.write_manifest(
+        verb="train",
+        spec={"seed": 3},
+        modules=modules,
+        inputs=[source],
+        outputs=[result],
+        seed=3,
+        wall_seconds=7200,
+        attempts=2,
+        device="cuda:0",
+        extra={"energy_joules": 5.0},
+    )
+    assert path == manifest(result) == tmp_path / "out.manifest.json"
+    content = json.loads(path.read_text())
+    assert content["inputs"] == {str(source): hashlib.sha256(b"in").hexdigest()}
+    assert content["outputs"] == {"out.csv": hashlib.sha256(b"out").hexdigest()}
+    assert content["code"] == code_hash(modules)
+    assert (content["gpu_hours"], content["attempts"], content["seed"]) == (2.0, 2, 3)
+    assert content["energy_joules"] == 5.0
+    assert "numpy" in content["packages"]
+
+
+def test_a_cpu_job_used_no_gpu_hours(tmp_path: Path) -> None:
+    result = tmp_path / "out.csv"
+    result.write_bytes(b"")
+    path = provenance.write_manifest(
+        verb="x", spec={}, modules=("toporepro.spec",), inputs=[], outputs=[result], wall_seconds=9
+    )
+    assert json.loads(path.read_text())["gpu_hours"] == 0
+
+
+def test_prepared_data_are_named_by_their_spec() -> None:
+    one, two = (DataSpec(source="digits", options={"seed": seed}) for seed in (0, 1))
+    assert prepared_name(one) != prepared_name(two)
+    assert prepared_name(one) == prepared_name(DataSpec(source="digits", options={"seed": 0}))
+    assert prepared_name(one).startswith("digits-")
+
+
+def test_paths_take_wildcards_as_well_as_values() -> None:
+    paths = Paths("demo")
+    pattern = str(paths.model("{family}", "{tau}", "{seed}").weights)
+    assert pattern.format(family="mlp", tau="0.5", seed=1) == str(
+        paths.model("mlp", "0.5", 1).weights
+    )
+
+
+def test_a_folder_on_another_disk_is_a_link(tmp_path: Path) -> None:
+    folder, target = tmp_path / "repo" / "data", tmp_path / "disk"
+    link(folder, target)
+    (folder / "file").write_text("there")
+    assert (target / "file").read_text() == "there"
+    link(folder, target)
+    with pytest.raises(FileExistsError, match="already there"):
+        link(folder, tmp_path / "elsewhere")
+    real = tmp_path / "real"
+    real.mkdir()
+    with pytest.raises(FileExistsError, match="move its content"):
+        link(real, target)
