@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +93,7 @@ def prepare(options: Options, raw: Path, out: Path) -> None:
     writer = ImageWriter(
         out,
         source="mnist",
-        options={"train_images": options.train_images, "test_images": options.test_images},
+        options=asdict(options),
         shape=(28, 28, 1),
         classes=[str(digit) for digit in range(10)],
         mean=[0.5],
