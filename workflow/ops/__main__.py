@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import accept
+import document
 import driver
 import track
 
@@ -33,19 +34,22 @@ def main() -> int:
     sub.set_defaults(run=lambda o: driver.failures(o.log))
 
     sub = verbs.add_parser(
-        "track", help="give a finished run's networks and tables to DVC, in one batch"
+        "track", help="give a finished run to DVC, in one batch"
     )
     sub.add_argument("--preset", default="demo", help="name or path of the preset")
     sub.set_defaults(run=lambda o: track.track(o.preset))
 
     sub = verbs.add_parser(
-        "accept", help="declare a code change harmless, so that nothing reruns for it"
+        "accept", help="declare a code change harmless: nothing reruns"
     )
     sub.add_argument("module", help="such as toporepro.train.loop")
     sub.add_argument(
         "--reason", required=True, help="why results cannot differ; manifests carry it"
     )
     sub.set_defaults(run=lambda o: accept.accept(o.module, o.reason))
+
+    sub = verbs.add_parser("document", help="write the schemas and config/README.md from the code")
+    sub.set_defaults(run=lambda o: document.document())
 
     options = parser.parse_args()
     os.chdir(Path(__file__).parents[2])
