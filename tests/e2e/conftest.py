@@ -1,0 +1,105 @@
+"""A working copy of the repository, in which the workflow runs for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = "tests/presets/tiny.yaml"
+
+
+@dataclass
+class Copy:
+    """A copy of the repository with its own results, whose code is the code that runs."""
+
+    root: Path
+    preset: str = TINY
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results" / Path(self.preset).stem
+
+    def run(self, *command: str, status: int | None = 0) -> str:
+        """Run a command here; its output, both streams, after checking its exit status."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment(),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert status is None or done.returncode == status, output
+        return output
+
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.root / "workflow")}
+
+    def ops(self, *arguments: str, status: int | None = 0) -> str:
+        return self.run(sys.executable, "workflow/ops", *arguments, status=status)
+
+    def reproduce(self, status: int | None = 0) -> str:
+        return self.ops("reproduce", "--preset", self.preset, "--cores", "2", status=status)
+
+    def plan(self, *config: str) -> str:
+        """What a run would do now, as Snakemake's dry-run tells it."""
+        profile = ["--workflow-profile", "workflow/profiles/default"]
+        command = [sys.executable, "-m", "snakemake", *profile, "--cores", "2", "--dry-run"]
+        return self.run(*command, "--config", f"preset={self.preset}", *config)
+
+    def jobs(self, *config: str) -> dict[str, int]:
+        """Number of jobs a run would do now, by rule."""
+        counts: dict[str, int] = {}
+        inside = False
+        for line in self.plan(*config).splitlines():
+            words = line.split()
+            if words[:2] == ["job", "count"]:
+                inside = True
+            elif inside and words[:1] == ["total"]:
+                break
+            elif inside and len(words) == 2 and words[1].isdigit():
+                counts[words[0]] = int(words[1])
+        return counts
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.root / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+        path.write_text(text.replace(old, new))
+
+
+def copy_repository(folder: Path) -> Copy:
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.check_output(listed, cwd=ROOT, text=True).split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "copy"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
+    return Copy(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy in which the tiny preset has run; tests of a module share it and put edits back."""
+    copy = copy_repository(tmp_path_factory.mktemp("finished") / "a repository")
+    copy.first_output = copy.reproduce()  # type: ignore[attr-defined]
+    return copy
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Copy:
+    """A copy in which nothing has run."""
+    return copy_repository(tmp_path / "repository")

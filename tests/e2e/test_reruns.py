@@ -1,0 +1,168 @@
+"""What reruns: exactly what a change touches. All on one finished run of the tiny preset."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Copy
+
+pytestmark = pytest.mark.e2e
+
+
+@contextlib.contextmanager
+def edited(copy: Copy, file: str, old: str, new: str) -> Iterator[None]:
+    before = (copy.root / file).read_text()
+    copy.edit(file, old, new)
+    try:
+        yield
+    finally:
+        (copy.root / file).write_text(before)
+
+
+def override(**changes: object) -> str:
+    return f"overrides={json.dumps({'tiny': changes})}"
+
+
+def test_a_run_ends_with_claims_and_pages(finished: Copy) -> None:
+    output = finished.first_output  # type: ignore[attr-defined]
+    assert f"report: results/{finished.results.name}/report.html" in output
+    for name in ("report.html", "snakemake-report.html", "claims.csv", "tables/measures.csv"):
+        assert (finished.results / name).stat().st_size > 100
+
+
+def test_a_second_run_does_nothing(finished: Copy) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.results.rglob("*.csv")}
+    assert "Nothing to be done" in finished.reproduce()
+    assert before == {path: path.stat().st_mtime_ns for path in finished.results.rglob("*.csv")}
+
+
+def test_touching_sources_and_config_reruns_nothing(finished: Copy) -> None:
+    for folder in ("workflow", "config", "tests/presets"):
+        for path in (finished.root / folder).rglob("*.*"):
+            os.utime(path)
+    assert finished.jobs() == {}
+
+
+def test_editing_a_comment_or_a_docstring_reruns_nothing(finished: Copy) -> None:
+    path = finished.root / "workflow/toporepro/train/run.py"
+    before = path.read_text()
+    path.write_text('"""Another docstring."""\n# a comment\n' + before.split('"""', 2)[2])
+    try:
+        assert finished.jobs() == {}
+    finally:
+        path.write_text(before)
+
+
+def test_a_new_tau_trains_only_the_new_model(finished: Copy) -> None:
+    jobs = finished.jobs(override(families={"mlp": {"taus": [0, 1, 3]}}))
+    assert (jobs["train_model"], jobs["measure_model"]) == (1, 1)
+    assert "prepare_data" not in jobs
+
+
+def test_a_changed_recipe_trains_that_family_and_names_the_field(finished: Copy) -> None:
+    change = override(families={"resnet18": {"recipe": {"lr": 0.05}}})
+    assert finished.jobs(change)["train_model"] == 2
+    plan = finished.plan(change)
+    assert "before: 'recipe.lr=0.1' now: 'recipe.lr=0.05'" in plan
+    assert "differs from the preset: families.resnet18.recipe.lr: 0.1 → 0.05" in plan
+
+
+def test_a_changed_style_redraws_and_trains_nothing(finished: Copy) -> None:
+    jobs = finished.jobs(override(style={"dpi": 100}))
+    assert jobs and set(jobs) <= {"figure", "draw_figure", "report", "write_report", "all", "total"}
+
+
+def test_a_changed_measure_keeps_the_networks(finished: Copy) -> None:
+    jobs = finished.jobs(override(measures={"smoothness": {"shuffles": 7}}))
+    assert jobs["measure_model"] == 5
+    assert "train_model" not in jobs
+
+
+def test_an_edit_of_the_training_code_retrains_and_names_the_module(finished: Copy) -> None:
+    path = finished.root / "workflow/toporepro/train/run.py"
+    before = path.read_text()
+    path.write_text(before + "\n\nCHANGED = 1\n")
+    try:
+        assert finished.jobs()["train_model"] == 5
+        assert "code of toporepro.train.run" in finished.plan()
+    finally:
+        path.write_text(before)
+    assert finished.jobs() == {}
+
+
+def test_an_accepted_edit_reruns_nothing(finished: Copy) -> None:
+    path = finished.root / "workflow/toporepro/train/run.py"
+    accepted = finished.root / "workflow/toporepro/accepted.json"
+    before, earlier = path.read_text(), accepted.read_text() if accepted.exists() else None
+    path.write_text(before + "\n\nHARMLESS = 1\n")
+    try:
+        finished.ops("accept", "toporepro.train.run", "--reason", "a constant nobody reads")
+        assert finished.jobs() == {}
+    finally:
+        path.write_text(before)
+        accepted.unlink() if earlier is None else accepted.write_text(earlier)
+
+
+def test_one_figure_can_be_asked_for(finished: Copy) -> None:
+    target = finished.results / "figures" / "performance_vs_smoothness.png"
+    target.unlink()
+    output = finished.ops("figure", "performance_vs_smoothness", "--preset", finished.preset)
+    assert "performance_vs_smoothness.png" in output
+    assert target.exists()
+    wrong = finished.ops("figure", "performance", "--preset", finished.preset, status=2)
+    assert "did you mean performance_vs_smoothness?" in wrong
+
+
+def test_a_wrong_key_is_named_with_its_neighbour(finished: Copy) -> None:
+    change = override(families={"mlp": {"recipe": {"lrr": 0.1}}})
+    output = finished.run(
+        "snakemake", "--cores", "1", "-n", "--config", f"preset={finished.preset}", change, status=1
+    )
+    assert "families.mlp.recipe.lrr: unknown key; did you mean lr?" in output
+    assert "Traceback" not in output
+
+
+def test_track_gives_networks_to_dvc_and_small_results_to_git(finished: Copy) -> None:
+    finished.ops("track", "--preset", finished.preset)
+    folder = finished.results / "models/mlp/tau=3/seed=0"
+    assert (folder / "weights.safetensors.dvc").exists()
+    ignored = finished.run("git", "check-ignore", str(folder / "weights.safetensors"), status=None)
+    assert "weights.safetensors" in ignored
+    finished.run("git", "add", "results")
+    added = finished.run("git", "diff", "--cached", "--name-only").split()
+    assert f"results/{finished.results.name}/record/claims.csv" in added
+    assert not [name for name in added if name.endswith((".safetensors", ".parquet"))]
+    finished.run("git", "reset", "-q")
+    assert finished.jobs() == {}
+
+
+def test_track_refuses_an_incomplete_run(finished: Copy) -> None:
+    table = finished.results / "tables" / "measures.csv"
+    kept = table.rename(table.with_suffix(".kept"))
+    output = finished.ops("track", "--preset", finished.preset, status=1)
+    assert "not complete" in output
+    kept.rename(table)
+
+
+def test_training_by_hand_gives_the_same_bytes(finished: Copy, tmp_path: Path) -> None:
+    folder = finished.results / "models/mlp/tau=3/seed=0"
+    manifest = json.loads((folder / "weights.manifest.json").read_text())
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(manifest["spec"]))
+    (index,) = (finished.root / "data/prepared").glob("digits-*/dataset.json")
+    finished.run(
+        "toporepro",
+        "train",
+        "--spec",
+        str(spec),
+        "--data",
+        str(index),
+        "--out",
+        str(tmp_path / "m"),
+    )
+    weights = [(path / "weights.safetensors").read_bytes() for path in (folder, tmp_path / "m")]
+    assert weights[0] == weights[1]
