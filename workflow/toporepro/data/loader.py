@@ -1,0 +1,212 @@
+"""Batches of images as a pure function of (seed, step): what makes resuming exact.
+
+Training runs through a sequence of samples in which each epoch is a permutation of the training
+split; batch ``k`` is places ``k·B`` to ``(k+1)·B`` of it, so every batch has the same size and a
+batch may begin one epoch and end the last. Order and augmentation come from a counter-based hash of
+(seed, stream, epoch, sample), so no state of a random generator has to be kept, and neither the
+number of processes nor that of loader workers changes what is drawn.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from toporepro.data.store import Images, Labels, Split
+from toporepro.spec import SpecError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+UInts = npt.NDArray[np.uint64]
+
+# What a random number is for; streams of one seed are independent of each other.
+ORDER, FLIP, SHIFT_ROWS, SHIFT_COLUMNS, LABELS, STEP = range(6)
+
+
+def random_bits(seed: int, stream: int, epoch: npt.ArrayLike, sample: npt.ArrayLike) -> UInts:
+    """64 random bits per (seed, stream, epoch, sample); epoch and sample broadcast.
+
+    Each argument in turn is added to the state, which the finaliser of SplitMix64 (Steele, Lea &
+    Flood 2014) then mixes: a function that no version of a library can change.
+    """
+    state = np.zeros((), dtype=np.uint64)
+    with np.errstate(over="ignore"):  # arithmetic is modulo 2⁶⁴
+        for part in (seed, stream, epoch, sample):
+            state = _mix(state + np.asarray(part).astype(np.uint64))
+    return np.asarray(state)
+
+
+def _mix(state: UInts) -> UInts:
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def permutation(seed: int, stream: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    """A random order of ``count`` samples."""
+    return np.argsort(random_bits(seed, stream, epoch, np.arange(count)), kind="stable")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of every batch is this process's.
+
+    Attributes:
+        rank, world: number of this process, and how many there are.
+        accumulate: forward passes per batch. Pass ``m`` is the m-th run of the batch, shared out
+            among the processes, so that it holds the same samples however many there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+    accumulate: int = 1
+
+    def places(self, batch: int) -> list[slice]:
+        """Places in the batch, one slice per forward pass.
+
+        Raises:
+            SpecError: if the batch cannot be shared out evenly.
+        """
+        parts = self.world * self.accumulate
+        if batch % parts:
+            raise SpecError(
+                f"recipe.batch={batch}: a multiple of {parts} is needed for {self.world} processes "
+                f"and accumulate={self.accumulate}"
+            )
+        size = batch // parts
+        starts = [(m * self.world + self.rank) * size for m in range(self.accumulate)]
+        return [slice(start, start + size) for start in starts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """The batches of one training; ``batches[step]`` is this process's part of a step.
+
+    Attributes:
+        split: images (uint8, N×H×W×C).
+        labels: what to learn, of all N; the split's own, except in a control.
+        seed, batch, flip, shift: as in the spec and its recipe. What a shift moves in from outside
+            repeats the image's edge.
+    """
+
+    split: Split
+    labels: Labels
+    seed: int
+    batch: int
+    shard: Shard = Shard()
+    flip: bool = False
+    shift: int = 0
+
+    def __getitem__(self, step: int) -> list[tuple[Images, Labels]]:
+        """Images and labels, one pair per forward pass."""
+        epochs, samples = self.draw(step)
+        passes = []
+        for part in self.shard.places(self.batch):
+            chosen = samples[part]
+            images = augment(
+                self.split.images[chosen],
+                random_flips(self.seed, epochs[part], chosen) if self.flip else None,
+                random_shifts(self.seed, epochs[part], chosen, self.shift) if self.shift else None,
+            )
+            passes.append((images, self.labels[chosen]))
+        return passes
+
+    def draw(self, step: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Epoch and sample of every place in a step's batch, over all processes."""
+        places = np.arange(step * self.batch, (step + 1) * self.batch)
+        epochs = places // len(self.split)
+        within = places % len(self.split)
+        samples = np.empty_like(places)
+        for epoch in np.unique(epochs):
+            inside = epochs == epoch
+            samples[inside] = self._order(int(epoch))[within[inside]]
+        return epochs, samples
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        return _order(self.seed, epoch, len(self.split))
+
+
+@functools.lru_cache(maxsize=2)  # a batch spans two epochs at most, unless it is larger than one
+def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    return permutation(seed, ORDER, epoch, count)
+
+
+def random_flips(seed: int, epoch: npt.ArrayLike, sample: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which samples are flipped in an epoch: each with probability one half."""
+    return (random_bits(seed, FLIP, epoch, sample) >> np.uint64(63)).astype(bool)
+
+
+def random_shifts(
+    seed: int, epoch: npt.ArrayLike, sample: npt.ArrayLike, largest: int
+) -> npt.NDArray[np.int64]:
+    """Shifts N×2 in rows and columns, each uniform over −largest … largest pixels."""
+    width = np.uint64(2 * largest + 1)
+    drawn = [random_bits(seed, s, epoch, sample) % width for s in (SHIFT_ROWS, SHIFT_COLUMNS)]
+    return np.stack(drawn, axis=-1).astype(np.int64) - largest
+
+
+def augment(
+    images: Images,
+    flips: npt.NDArray[np.bool_] | None,
+    shifts: npt.NDArray[np.int64] | None,
+) -> Images:
+    """Flip images (N×H×W×C) left to right, then move them by ``shifts`` rows and columns."""
+    if flips is None and shifts is None:
+        return images
+    count, height, width, _ = images.shape
+    rows = np.broadcast_to(np.arange(height), (count, height))
+    columns = np.broadcast_to(np.arange(width), (count, width))
+    if shifts is not None:
+        rows = np.clip(rows - shifts[:, :1], 0, height - 1)
+        columns = np.clip(columns - shifts[:, 1:], 0, width - 1)
+    if flips is not None:
+        columns = np.where(flips[:, None], width - 1 - columns, columns)
+    numbers = np.arange(count)[:, None, None]
+    return images[numbers, rows[:, :, None], columns[:, None, :]]
+
+
+def load(
+    batches: Batches, steps: range, *, workers: int = 0, pin: bool = False
+) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Tensors (images uint8 n×H×W×C, labels int64 n) of ``steps``, in order.
+
+    Args:
+        workers: processes that load ahead; 0 loads in this one. They change no batch.
+        pin: load into page-locked memory, from which copies to a GPU overlap with its work.
+    """
+    import torch
+    from torch.utils.data import DataLoader
+
+    loader: DataLoader[list[tuple[Tensor, Tensor]]] = DataLoader(
+        batches,  # type: ignore[arg-type]  # a sequence by step is all that it asks for
+        sampler=steps,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        generator=torch.Generator(),  # else each iterator would draw from torch's global one
+        worker_init_fn=_ignore_signals,
+    )
+    return iter(loader)
+
+
+def _ignore_signals(_: int) -> None:
+    """Ctrl-C and SIGTERM reach the whole process group; the training process ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def as_input(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Network input (float32, n×C×H×W, normalised, channels-last in memory) of uint8 n×H×W×C."""
+    import torch
+
+    means = torch.tensor(mean, device=images.device).view(1, -1, 1, 1) * 255
+    scale = 1 / (torch.tensor(std, device=images.device).view(1, -1, 1, 1) * 255)
+    return (images.permute(0, 3, 1, 2).float() - means) * scale

@@ -1,0 +1,61 @@
+"""From a spec to a network: the plugin, its options, its layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from toporepro.models.inputs import Inputs
+from toporepro.plugins import find
+from toporepro.spec import TrainSpec, decode
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Family(Protocol):
+    """What a module in ``toporepro.models`` has if it is a family of networks."""
+
+    TASK: str
+    Options: type[Any]
+
+    def layers(self, options: Any) -> dict[str, int]:
+        """Topographic layers and their numbers of units; arithmetic, no torch."""
+
+    def build(self, options: Any, inputs: Inputs) -> nn.Module:
+        """The untrained network."""
+
+
+def family(architecture: str) -> Family:
+    """The module of an architecture.
+
+    Raises:
+        SpecError: if there is no such architecture; names the nearest ones.
+    """
+    return cast(Family, find("models", architecture))
+
+
+def layers(spec: TrainSpec) -> dict[str, int]:
+    """All topographic layers of the architecture, and their numbers of units.
+
+    Raises:
+        SpecError: if the options are not those of the architecture.
+    """
+    plugin = family(spec.architecture)
+    return plugin.layers(decode(plugin.Options, spec.model))
+
+
+def build(spec: TrainSpec, inputs: Inputs) -> nn.Module:
+    """The untrained network: a pure function; torch's own generator is left alone.
+
+    Networks of one seed start alike whatever their τ, which makes their comparison a paired one.
+
+    Raises:
+        SpecError: if the options are not those of the architecture.
+    """
+    import torch
+
+    plugin = family(spec.architecture)
+    options = decode(plugin.Options, spec.model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        return plugin.build(options, inputs)

@@ -1,0 +1,55 @@
+"""What the training loop asks of a task. The loop knows nothing of images or words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from toporepro.data.loader import Shard
+from toporepro.models.inputs import Inputs
+
+Batch = Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Of one forward pass.
+
+    Attributes:
+        value: mean loss over the pass's samples, a scalar; without a gradient where a control
+            learns nothing from the task.
+        accuracy: share of right answers, a scalar.
+    """
+
+    value: Tensor
+    accuracy: Tensor
+
+
+class Task(Protocol):
+    """A model, its data, its loss and its evaluation; made by ``open_task`` of a task's module."""
+
+    @property
+    def samples(self) -> int:
+        """Training samples; one epoch sees each of them once."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the network takes in; written into checkpoints."""
+
+    def build(self) -> nn.Module:
+        """The untrained network, in training mode: a pure function of the spec."""
+
+    def batches(
+        self, steps: range, shard: Shard, *, workers: int, pin: bool
+    ) -> Iterator[Sequence[Batch]]:
+        """One item per step: this process's forward passes, all of one size, on the CPU."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> Loss:
+        """Loss of one forward pass; the batch is on the network's device."""
+
+    def evaluate(self, network: nn.Module, device: torch.device) -> float:
+        """Test accuracy, in evaluation mode; the network is in training mode afterwards."""
