@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
 from toporepro.report import statistics
 from toporepro.report.statistics import StatisticsError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
+
 from toporepro.report import tables
 from toporepro.report.tables import TableError
 

@@ -1,0 +1,172 @@
+"""Evidence on what effective dimensionality follows: topography or performance.
+
+A sweep over τ moves both at once, so pooled correlations cannot tell; hence three steps (METHODS,
+Statistics): pooled as printed, centred by family, and matched in performance.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toporepro.report import statistics
+from toporepro.report.evidence import (
+    ACCURACY,
+    DIMENSIONALITY,
+    SMOOTHNESS,
+    Claim,
+    Evidence,
+    World,
+    fewest_seeds,
+    mean_percent,
+    over_seeds,
+)
+from toporepro.report.selection import (
+    IMAGENET,
+    final,
+    joined,
+    networks,
+    seed_means,
+    topographic_points,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pooled_correlation(world: World, claim: Claim, name: str) -> Evidence:
+    """R of two metrics over all networks with τ > 0 of one dataset, as the paper pools them."""
+    x, y = claim.options["x"], claim.options["y"]
+    table = seed_means(joined(world.measures, (x, y)), (x, y))
+    table = topographic_points(table[table.family.isin(list(world.applicable(claim)))])
+    table["dataset"] = [world.families[family].dataset for family in table.family]
+    counts = table.groupby("dataset").size()
+    if not len(counts) or counts.max() < 3:
+        return Evidence(missing=f"{x} and {y} of at least 3 networks with τ > 0 on one dataset")
+    dataset = IMAGENET if IMAGENET in counts.index else str(counts.idxmax())
+    rows = table[table.dataset == dataset]
+    found = correlation(rows, x, y)
+    if found is None:
+        return Evidence(missing=f"{x} or {y} does not vary")
+    ours = f"R = {found.r:.2f}, P = {found.p:.2g} (n = {found.n}, {dataset})"
+    return Evidence(
+        effect=found.r,
+        ours=ours,
+        statistic=found.r,
+        p=found.p,
+        agree=1.0,
+        seeds=fewest_seeds(world, rows.family),
+        n=found.n,
+        phrase=f"{ours}, pooled over {', '.join(rows.family.unique())}",
+    )
+
+
+def centred_comparison(world: World, claim: Claim, name: str) -> Evidence:
+    """Does ED follow smoothness more closely than accuracy inside families? (Williams' test)
+
+    The effect is |R(ED, smoothness)| − |R(ED, accuracy)|, both centred by family over τ > 0.
+    """
+    metrics = (ACCURACY, SMOOTHNESS, DIMENSIONALITY)
+    table = topographic_points(seed_means(joined(world.measures, metrics), metrics))
+    table = table[table.family.isin(list(world.applicable(claim)))]
+    try:
+        comparison = centred(table, *metrics)
+    except statistics.StatisticsError as error:
+        return Evidence(missing=f"networks with τ > 0 in at least one family ({error})")
+    accuracy, smooth, t, p = comparison
+    ours = f"R = {accuracy.r:.2f} with accuracy, {smooth.r:.2f} with smoothness (n = {smooth.n})"
+    return Evidence(
+        effect=abs(smooth.r) - abs(accuracy.r),
+        ours=ours,
+        statistic=t,
+        p=p,
+        agree=1.0,
+        seeds=fewest_seeds(world, table.family),
+        n=smooth.n,
+        phrase=f"centred by family, {ours}; Williams' t = {t:.2f}",
+    )
+
+
+def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
+    """ED of each τ > 0 network less that of the τ = 0 training when it was as accurate.
+
+    The τ = 0 network's ED is interpolated between the two snapshots around the same accuracy; a
+    pair further apart than ``widest`` (in accuracy) is no match. Per seed, the mean over τ,
+    relative to the matched ED.
+    """
+    widest = float(claim.options["widest"])
+    accuracy, dimension = (networks(world.measures, key) for key in (ACCURACY, DIMENSIONALITY))
+    keys = ["family", "tau", "tau_value", "seed", "step"]
+    both = accuracy.merge(dimension, on=keys, suffixes=("", "_ed"))
+    both = both[both.family == name]
+    changes, matched, tried = [], 0, 0
+    for _, rows in both.groupby("seed"):
+        path = rows[rows.tau == "0"].sort_values("step")
+        ends = final(rows[rows.tau_value > 0])
+        found = []
+        for target, value in zip(ends.value, ends.value_ed, strict=True):
+            reference = _along(path.value.tolist(), path.value_ed.tolist(), target, widest)
+            tried += 1
+            if reference is not None:
+                found.append(float(value / reference - 1))
+        matched += len(found)
+        if found:
+            changes.append(float(np.mean(found)))
+    ours = f"{mean_percent(changes)} ED at equal accuracy" if changes else ""
+    gap = (
+        f"a snapshot of {name}, τ = 0, within {widest:g} of the accuracy of each τ > 0: more "
+        "`snapshots` in the preset (rule train_model), accuracy and effective_dimensionality among "
+        "the measures (rule measure_model)"
+    )
+    return over_seeds(
+        claim,
+        changes,
+        ours=ours,
+        n=matched,
+        phrase=f"{ours} against the τ = 0 snapshots ({matched} of {tried} networks matched)",
+        missing="" if changes else gap,
+    )
+
+
+def correlation(points: pd.DataFrame, x: str, y: str) -> statistics.Correlation | None:
+    """R and P over a table of points, the paper's or ours; ``None`` where it is not defined."""
+    try:
+        return statistics.pearson(points[x], points[y])
+    except statistics.StatisticsError:
+        return None
+
+
+def centred(
+    points: pd.DataFrame, accuracy: str, smoothness: str, dimensionality: str
+) -> tuple[statistics.Correlation, statistics.Correlation, float, float]:
+    """Family-centred R of ED with accuracy and with smoothness; Williams' t and P of |R| − |R|.
+
+    Raises:
+        StatisticsError: with too few networks per family.
+    """
+    groups = points["family"].tolist()
+    ed, performance, topography = (
+        points[key].to_numpy() for key in (dimensionality, accuracy, smoothness)
+    )
+    first = statistics.centred_correlation(groups, ed, performance)
+    second = statistics.centred_correlation(groups, ed, topography)
+    between = statistics.centred_correlation(groups, performance, topography)
+    # Each variable may be turned round, which brings both correlations to their absolute values.
+    turn = math.copysign(1, first.r) * math.copysign(1, second.r)
+    t, p = statistics.williams(abs(second.r), abs(first.r), turn * between.r, first.df + 2)
+    return first, second, t, p
+
+
+def _along(
+    accuracies: Sequence[float], values: Sequence[float], target: float, widest: float
+) -> float | None:
+    """The value along a training when its accuracy last passed ``target``."""
+    points = list(zip(accuracies, values, strict=True))
+    for (a, va), (b, vb) in reversed(list(itertools.pairwise(points))):
+        if min(a, b) <= target <= max(a, b) and abs(b - a) <= widest:
+            return va if a == b else va + (vb - va) * (target - a) / (b - a)
+    return None
