@@ -83,7 +83,7 @@ def test_a_wrong_file_is_set_aside_never_deleted(
 
 def test_a_wrong_file_stays_while_no_right_one_comes(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.bin").write_bytes(OTHER)
-    with pytest.raises(DataError, match="is there, but wrong: sha256 .* found, .* expected"):
+    with pytest.raises(DataError, match=r"is there, but wrong: sha256 .* found, .* expected"):
         fetch(remote(server.put("/a", web.status(404))), tmp_path, patience=HASTY)
     assert (tmp_path / "file.bin").read_bytes() == OTHER
 
@@ -143,7 +143,7 @@ def test_a_server_that_ignores_ranges_begins_again(server: Server, tmp_path: Pat
 
 def test_truncation_at_one_point_for_ever_ends(server: Server, tmp_path: Path) -> None:
     url = server.put("/a", web.ignoring_range(CONTENT, 30_000))
-    with pytest.raises(DataError, match="broke off after 30000 of 100000 bytes|IncompleteRead"):
+    with pytest.raises(DataError, match="broke off after 30000 of 100000 bytes"):
         fetch(remote(url), tmp_path, patience=HASTY)
     assert len(server.requests) == 1 + HASTY.attempts
 
@@ -167,9 +167,7 @@ def test_corruption_is_noticed_and_another_mirror_asked(server: Server, tmp_path
     assert fetch(remote(corrupt, good), tmp_path, patience=HASTY).read_bytes() == CONTENT
 
 
-def test_lasting_corruption_is_an_error_after_two_downloads(
-    server: Server, tmp_path: Path
-) -> None:
+def test_lasting_corruption_is_an_error_after_two_downloads(server: Server, tmp_path: Path) -> None:
     expected, found = (hashlib.sha256(data).hexdigest() for data in (CONTENT, OTHER))
     with pytest.raises(DataError, match=f"sha256 {found} found, {expected} expected"):
         fetch(remote(server.put("/a", web.right(OTHER))), tmp_path, patience=HASTY)
@@ -219,7 +217,7 @@ def test_silence_is_named(server: Server, tmp_path: Path) -> None:
         handler.state.closing.wait()
 
     patience = Patience(attempts=1, pause=0, connect=5, stall=0.2)
-    with pytest.raises(DataError, match="nothing came for 0.2 s"):
+    with pytest.raises(DataError, match=r"nothing came for 0\.2 s"):
         fetch(remote(server.put("/a", mute)), tmp_path, patience=patience)
 
 
@@ -231,9 +229,7 @@ def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://example.org/file.bin"])
-def test_a_redirect_out_of_http_is_refused(
-    server: Server, tmp_path: Path, location: str
-) -> None:
+def test_a_redirect_out_of_http_is_refused(server: Server, tmp_path: Path, location: str) -> None:
     with pytest.raises(DataError, match=r"redirects from http to (file|ftp) .*refused"):
         fetch(remote(server.put("/a", web.redirect(location))), tmp_path, patience=HASTY)
     assert len(server.requests) == 1
@@ -329,7 +325,7 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
     message = str(caught.value)
     assert "file.bin could not be fetched" in message
     assert f"http://127.0.0.1:{port}/x/file.bin: ConnectionRefusedError" in message
-    assert f"put it at {tmp_path / 'mnist' / 'file.bin'} (100000 bytes, sha256 " in message
+    assert f"/x/file.bin → {tmp_path / 'mnist' / 'file.bin'} (100000 bytes, sha256 " in message
     assert "secret" not in message
     assert "word" not in message
 
@@ -361,7 +357,7 @@ def test_several_files_and_all_that_is_missing(server: Server, tmp_path: Path) -
     message = str(caught.value)
     assert "two could not be fetched" in message
     for name, named in (("one", False), ("two", True), ("three", True), ("four", True)):
-        assert (f"put it at {tmp_path / name} " in message) is named
+        assert (f"→ {tmp_path / name} (" in message) is named
     paths = fetch_all([files[0], files[3]], tmp_path, patience=HASTY)
     assert paths == (tmp_path / "one", tmp_path / "four")
 

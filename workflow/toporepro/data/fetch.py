@@ -135,7 +135,8 @@ def fetch(file: RemoteFile, folder: Path, *, patience: Patience = PATIENT) -> Pa
             _download(file, part, patience)
         except DataError as error:
             there = "" if fault == "absent" else f"{target} is there, but wrong: {fault}\n"
-            raise DataError(f"{there}{error}\n{_by_hand(file, folder)}") from None
+            advice = "Without a network, get it elsewhere and put it there by hand:"
+            raise DataError(f"{there}{error}\n{advice}\n{_by_hand(file, folder)}") from None
         with part.open("rb") as written:
             os.fsync(written.fileno())
         if target.exists():
@@ -235,7 +236,8 @@ def _receive(file: RemoteFile, url: str, part: Path, patience: Patience) -> None
                     output.write(data)
                     meter.show(size)
     except (requests.RequestException, HTTPError) as error:
-        raise _InterruptedError(_reason(error, patience)) from None
+        reached = f" after {_size(part)} of {file.bytes} bytes" if _size(part) else ""
+        raise _InterruptedError(_reason(error, patience) + reached) from None
     if size > file.bytes:
         part.unlink()
         raise _UnusableError(f"sends more than the {file.bytes} bytes expected")
@@ -328,6 +330,8 @@ def _reason(error: BaseException, patience: Patience) -> str:
         return f"nothing came for {patience.stall:g} s"
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
+    if type(error).__name__ == "IncompleteRead":
+        return "broke off"
     detail = getattr(error, "strerror", None)
     return f"{type(error).__name__}{f' ({detail})' if detail else ''}"
 
@@ -340,10 +344,8 @@ def _shown(url: str) -> str:
 
 def _by_hand(file: RemoteFile, folder: Path) -> str:
     sums = ", ".join(f"{name} {value}" for name, value in file.checksums.items())
-    return (
-        f"Without a network: get {_shown(file.urls[0])} elsewhere and put it at "
-        f"{folder / file.name} ({file.bytes} bytes, {sums})"
-    )
+    path = folder / file.name
+    return f"  {_shown(file.urls[0])} → {path} ({file.bytes} bytes, {sums})"
 
 
 def _set_aside(path: Path) -> Path:
