@@ -1,0 +1,121 @@
+"""Down- and up-sampling of a sheet as sparse linear operators, stored as small dense blocks.
+
+``interpolate`` acts on each axis separately, and every output row depends on a few adjacent input
+rows only (one for nearest, two for bilinear). So an operator on the sheet is a short list of
+blocks, each mapping a band of input rows to a band of output rows, and applying it is one matrix
+product per block in whichever memory layout the weights have.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Block:
+    """``matrix`` (stop−start units × source units) maps units ``source`` to ``start:stop``."""
+
+    start: int
+    stop: int
+    source_start: int
+    source_stop: int
+    matrix: Tensor
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """The operators of one level: ``down`` (h×w → small) and ``up`` (small → h×w), in units.
+
+    ``picks`` are the units that ``down`` copies if it does nothing but copy, as for nearest and for
+    bilinear with odd whole factors, which sample points without averaging; otherwise ``None``.
+    """
+
+    down: tuple[Block, ...]
+    up: tuple[Block, ...]
+    picks: Tensor | None
+    units: int
+    small_units: int
+
+
+@lru_cache(maxsize=256)
+def pyramid(
+    h: int,
+    w: int,
+    factor_h: float,
+    factor_w: float,
+    interpolation: str,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Pyramid:
+    """Operators that shrink an h×w sheet by the factors and bring it back to its size."""
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        down_h, up_h = axis_operators(h, factor_h, interpolation, dtype)
+        down_w, up_w = axis_operators(w, factor_w, interpolation, dtype)
+    return Pyramid(
+        down=_blocks(down_h, down_w, device),
+        picks=_picks(down_h, down_w, device),
+        up=_blocks(up_h, up_w, device),
+        units=h * w,
+        small_units=down_h.shape[0] * down_w.shape[0],
+    )
+
+
+def axis_operators(
+    size: int, factor: float, interpolation: str, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """``down`` (small × size) and ``up`` (size × small) of one axis.
+
+    They are ``interpolate`` applied to unit vectors, so its conventions hold by construction:
+    half-pixel centres, no anti-aliasing, source coordinates from the given factor going down and
+    from the ratio of sizes going up, coefficients rounded in ``dtype``.
+    """
+    basis = torch.eye(size, dtype=dtype).reshape(size, 1, size, 1)
+    down = functional.interpolate(basis, scale_factor=(1 / factor, 1.0), mode=interpolation)
+    small = down.shape[2]
+    basis = torch.eye(small, dtype=dtype).reshape(small, 1, small, 1)
+    up = functional.interpolate(basis, size=(size, 1), mode=interpolation)
+    return down.reshape(size, small).T.contiguous(), up.reshape(small, size).T.contiguous()
+
+
+def _picks(along_h: Tensor, along_w: Tensor, device: torch.device) -> Tensor | None:
+    for operator in (along_h, along_w):
+        if not torch.equal(operator, functional.one_hot(operator.argmax(1), operator.shape[1])):
+            return None
+    rows, columns = along_h.argmax(1), along_w.argmax(1)
+    return (rows[:, None] * along_w.shape[1] + columns).flatten().to(device)
+
+
+def _blocks(along_h: Tensor, along_w: Tensor, device: torch.device) -> tuple[Block, ...]:
+    width_out, width_in = along_w.shape
+    return tuple(
+        Block(
+            start=start * width_out,
+            stop=stop * width_out,
+            source_start=first * width_in,
+            source_stop=last * width_in,
+            matrix=torch.kron(along_h[start:stop, first:last], along_w).to(device),
+        )
+        for start, stop, first, last in _bands(along_h)
+    )
+
+
+def _bands(operator: Tensor) -> list[tuple[int, int, int, int]]:
+    """Consecutive rows grouped so that each group reads no wider a band than one row may."""
+    spans = []
+    for row in operator:
+        used = row.nonzero().flatten().tolist()
+        spans.append((used[0], used[-1] + 1))
+    widest = max(last - first for first, last in spans)
+    bands: list[tuple[int, int, int, int]] = []
+    for index, (first, last) in enumerate(spans):
+        if bands:
+            start, _, lowest, highest = bands[-1]
+            lowest, highest = min(lowest, first), max(highest, last)
+            if highest - lowest <= widest:
+                bands[-1] = (start, index + 1, lowest, highest)
+                continue
+        bands.append((index, index + 1, first, last))
+    return bands
