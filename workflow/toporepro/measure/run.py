@@ -1,0 +1,165 @@
+"""The verb ``measure``: every measurement of one model, its snapshots included.
+
+Each measure's result on each checkpoint is kept in the model's state folder, by the measure's
+options and code, the checkpoint's and the data's SHA-256; so an attempt that was killed is taken up
+where it stopped, and a changed measure alone runs again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from toporepro import models
+from toporepro.code import code_hash, stage_modules
+from toporepro.data.store import PreparedImages
+from toporepro.measure import cache
+from toporepro.measure.result import Result
+from toporepro.measure.subject import Subject, topographic_layers
+from toporepro.measure.tables import Measured, write_rows, write_units
+from toporepro.paths import ModelPaths
+from toporepro.plugins import find
+from toporepro.provenance import progress, sha256, write_manifest
+from toporepro.spec import MeasureSpec, SpecError, decode, encode
+from toporepro.topoloss import sheet_shape
+
+
+@dataclass(frozen=True)
+class _Measure:
+    name: str
+    plugin: ModuleType
+    options: Any
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    path: Path
+    digest: str
+    step: int
+    final: bool
+
+
+def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
+    """Measure the final weights with every measure, the snapshots with those made for them.
+
+    Writes ``measures.csv``, ``units.parquet`` and their manifest: the same bytes however often the
+    work was interrupted.
+
+    Args:
+        spec: identity of the model, and the measures with their options.
+        model: paths of its weights, snapshots, state and outputs.
+        data: index of the prepared data.
+
+    Raises:
+        SpecError: if a measure or an option does not exist, or does not suit the model.
+        CheckpointError: if weights or a snapshot are missing or damaged.
+        DataError: if the data is missing or damaged.
+    """
+    attempt = f"{time.time():.6f}"
+    measures = _measures(spec)
+    torch.set_num_threads(spec.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    images = PreparedImages.open(data)
+    trained = models.read_metadata(model.weights).spec
+    sheets = {name: sheet_shape(units) for name, units in topographic_layers(trained).items()}
+    checkpoints = _checkpoints(model, trained.recipe.snapshots)
+    data_digest = sha256(data)
+    found: list[Measured] = []
+    entries: list[cache.Entry] = []
+    for number, checkpoint in enumerate(checkpoints, start=1):
+        subject: Subject | None = None
+        for item in measures:
+            if not (checkpoint.final or item.plugin.ON_SNAPSHOTS):
+                continue
+            path = model.measure_state / checkpoint.path.stem / f"{item.name}.result"
+            key = _key(item, trained.architecture, checkpoint, data_digest, spec, device)
+            entry = _kept(path, key)
+            what = f"[{number}/{len(checkpoints)}] step {checkpoint.step}: {item.name}"
+            if entry is None:
+                progress(what)
+                started = time.monotonic()
+                subject = subject or Subject.load(
+                    checkpoint.path, images, seed=spec.seed, final=checkpoint.final, device=device
+                )
+                result: Result = item.plugin.measure(subject, item.options)
+                entry = cache.Entry(result, attempt, time.monotonic() - started)
+                cache.store(path, key, entry)
+            else:
+                progress(f"{what} (kept)")
+            entries.append(entry)
+            found.append(Measured(checkpoint.step, sheets, entry.result))
+    write_rows(model.measures, spec, found)
+    write_units(model.units, spec, found)
+    plugins = [f"measure.{item.name}" for item in measures]
+    write_manifest(
+        verb="measure",
+        spec=asdict(spec),
+        modules=stage_modules("measure", *plugins, f"models.{trained.architecture}"),
+        inputs=[*(checkpoint.path for checkpoint in checkpoints), data],
+        outputs=[model.measures, model.units],
+        seed=spec.seed,
+        wall_seconds=sum(entry.seconds for entry in entries),
+        attempts=len({entry.attempt for entry in entries}),
+        device=device,
+    )
+
+
+def _measures(spec: MeasureSpec) -> list[_Measure]:
+    measures = []
+    for name, given in sorted(spec.measures.items()):
+        plugin = find("measure", name)
+        try:
+            options = decode(plugin.Options, given)
+        except SpecError as error:
+            raise SpecError(f"measures.{name}: {error}") from None
+        measures.append(_Measure(name, plugin, options))
+    return measures
+
+
+def _checkpoints(model: ModelPaths, snapshots: int) -> list[_Checkpoint]:
+    """The snapshots, from the untrained network on, then the final weights."""
+    paths = [(model.snapshot(index), False) for index in range(snapshots)]
+    return [
+        _Checkpoint(path, step=models.read_metadata(path).step, digest=sha256(path), final=final)
+        for path, final in [*paths, (model.weights, True)]
+    ]
+
+
+def _key(
+    item: _Measure,
+    architecture: str,
+    checkpoint: _Checkpoint,
+    data_digest: str,
+    spec: MeasureSpec,
+    device: str,
+) -> str:
+    content = {
+        "measure": item.name,
+        "options": encode(item.options),
+        "code": code_hash(
+            f"toporepro.{module}"
+            for module in (f"measure.{item.name}", "measure.subject", f"models.{architecture}")
+        ),
+        "weights": checkpoint.digest,
+        "final": checkpoint.final,
+        "data": data_digest,
+        "seed": spec.seed,
+        "threads": spec.threads,
+        "device": device,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _kept(path: Path, key: str) -> cache.Entry | None:
+    try:
+        return cache.load(path, key)
+    except ValueError as error:
+        progress(f"{error}; measured again")
+        return None

@@ -1,0 +1,181 @@
+"""The network under measurement, and what it answers to which stimuli."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from toporepro import models
+from toporepro.data.loader import as_input
+from toporepro.data.store import PreparedImages
+from toporepro.measure.moments import Moments
+from toporepro.measure.precision import Precision
+from toporepro.measure.responses import BATCH, stream
+from toporepro.measure.result import Floats
+from toporepro.models import Inputs, family
+from toporepro.provenance import progress
+from toporepro.spec import SpecError, TrainSpec, nearest
+from toporepro.topoloss import sheet_shape
+
+
+@dataclass(frozen=True)
+class SetStatistics:
+    """What one pass over one split told.
+
+    Attributes:
+        moments: of every topographic layer's responses.
+        profiles: layer → mean response to each class that occurs, (units, classes).
+        accuracy: share of images whose largest output is their label's.
+        loss: mean cross-entropy, without label smoothing, in nats.
+    """
+
+    moments: dict[str, Moments]
+    profiles: dict[str, Floats]
+    accuracy: float
+    loss: float
+
+
+@dataclass
+class Subject:
+    """One checkpoint, ready to be measured.
+
+    Attributes:
+        module: the network, in evaluation mode.
+        spec: how it was trained.
+        inputs: the shape of its images and the number of classes.
+        images: the prepared data that it is shown.
+        step: optimiser steps it has taken.
+        seed: the model's seed; shuffles start from it.
+        final: whether this is the trained network and not a snapshot on the way.
+        device: where it computes.
+        layers: its topographic layers and their numbers of units.
+    """
+
+    module: nn.Module
+    spec: TrainSpec
+    inputs: Inputs
+    images: PreparedImages
+    step: int
+    seed: int
+    final: bool
+    device: torch.device
+    layers: dict[str, int]
+    _passes: dict[tuple[str, str], SetStatistics] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(
+        cls, checkpoint: Path, images: PreparedImages, *, seed: int, final: bool, device: str
+    ) -> Subject:
+        """Load a checkpoint.
+
+        Raises:
+            CheckpointError: if the file is no usable checkpoint.
+            SpecError: if a layer of its spec is not one of its architecture's, or the images are
+                not of the shape or the classes it was built for.
+        """
+        metadata = models.read_metadata(checkpoint)
+        height, width, channels = images.shape
+        shown = Inputs(channels=channels, height=height, width=width, classes=len(images.classes))
+        if shown != metadata.inputs:
+            raise SpecError(f"{checkpoint}: built for {metadata.inputs}, but the data is {shown}")
+        return cls(
+            module=models.load(checkpoint).to(device),
+            spec=metadata.spec,
+            inputs=metadata.inputs,
+            images=images,
+            step=metadata.step,
+            seed=seed,
+            final=final,
+            device=torch.device(device),
+            layers=topographic_layers(metadata.spec),
+        )
+
+    def sheet(self, layer: str) -> tuple[int, int]:
+        """Height and width of a layer's cortical sheet."""
+        return sheet_shape(self.layers[layer])
+
+    def first_layer(self) -> str:
+        """The topographic layer nearest to the input."""
+        return next(iter(self.layers))
+
+    def statistics(self, stimuli: str, precision: Precision) -> SetStatistics:
+        """Everything that measures want of a split, from one pass that they share.
+
+        Memory does not depend on the number of images.
+
+        Raises:
+            DataError: if the data has no such split.
+            ResponseError: if a layer's responses are missing or not finite.
+        """
+        key = (stimuli, precision)
+        if key not in self._passes:
+            self._passes[key] = self._pass(stimuli, precision)
+        return self._passes[key]
+
+    def responses(self, layer: str, inputs: Floats, precision: Precision = "float32") -> Floats:
+        """Responses of one layer to a few stimuli, given just as the network takes them.
+
+        Args:
+            layer: a topographic layer.
+            inputs: (stimuli, channels, height, width).
+
+        Returns:
+            (stimuli, units), as float64.
+        """
+        tensors = torch.split(torch.from_numpy(inputs.astype(np.float32)), BATCH)
+        on_device = (tensor.to(self.device) for tensor in tensors)
+        found = [answer[layer] for answer, _ in stream(self.module, [layer], on_device, precision)]
+        result: Floats = torch.cat(found).cpu().double().numpy()
+        return result
+
+    def _pass(self, stimuli: str, precision: Precision) -> SetStatistics:
+        split = self.images.split(stimuli)
+        labels = torch.from_numpy(np.array(split.labels)).to(self.device)
+        progress(f"  {len(labels)} {stimuli} images through {len(self.layers)} layers")
+        moments = {layer: Moments(units, self.device) for layer, units in self.layers.items()}
+        classes = self.inputs.classes
+        sums = {
+            layer: torch.zeros(classes, units, dtype=torch.float64, device=self.device)
+            for layer, units in self.layers.items()
+        }
+        right = loss = 0.0
+        answers = stream(self.module, list(self.layers), self._inputs(split.images), precision)
+        for target, (found, outputs) in zip(torch.split(labels, BATCH), answers, strict=True):
+            for layer, responses in found.items():
+                moments[layer].update(responses)
+                sums[layer].index_add_(0, target, responses.double())
+            right += float((outputs.argmax(dim=1) == target).sum())
+            loss += float(functional.cross_entropy(outputs.double(), target, reduction="sum"))
+        counts = torch.bincount(labels, minlength=classes)
+        here = counts > 0
+        profiles = {
+            layer: (total[here] / counts[here, None]).T.cpu().numpy()
+            for layer, total in sums.items()
+        }
+        return SetStatistics(moments, profiles, right / len(labels), loss / len(labels))
+
+    def _inputs(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Iterator[Tensor]:
+        """Batches of a split, normalised as in training: (pixel / 255 − mean) / std."""
+        for start in range(0, len(images), BATCH):
+            pixels = torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)
+            yield as_input(pixels, self.images.mean, self.images.std).contiguous()
+
+
+def topographic_layers(spec: TrainSpec) -> dict[str, int]:
+    """The layers under TopoLoss and their numbers of units: those named, or the architecture's.
+
+    Raises:
+        SpecError: if a named layer is not one of the architecture's; gives the nearest names.
+    """
+    known = family.layers(spec)
+    names = spec.topo.layers or tuple(known)
+    for name in names:
+        if name not in known:
+            raise SpecError(f"layer {name!r} is not topographic; {nearest(name, known)}")
+    return {name: known[name] for name in names}
