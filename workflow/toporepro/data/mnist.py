@@ -124,8 +124,9 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> Images:
         raise DataError(f"{path}: {error}; remove the file, and it will be fetched again") from None
     magic = bytes((0, 0, _UNSIGNED_BYTES, len(shape)))
     if content[:4] != magic:
-        raise _wrong(path, f"it begins with {content[:4].hex()}, {magic.hex()} expected")
-    found = tuple(np.frombuffer(content[4 : 4 + 4 * len(shape)], dtype=">u4").tolist())
+        raise _wrong(path, f"it begins with '{content[:4].hex()}', '{magic.hex()}' expected")
+    sides = (content[at : at + 4] for at in range(4, 4 + 4 * len(shape), 4))
+    found = tuple(int.from_bytes(side, "big") for side in sides)
     if found != shape:
         raise _wrong(path, f"shape {found}, {shape} expected")
     if len(content) != size:
