@@ -1,6 +1,8 @@
 """The verb: rows against direct computation, and the same bytes however often it is killed."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,3 +277,12 @@ def _dying(function: Callable[..., Any], calls: Any, fatal: int) -> Callable[...
         return function(*arguments, **named)
 
     return wrapped
+
+
+def test_options_are_read_without_loading_torch() -> None:
+    """The configuration is parsed by every dry-run, and torch alone takes two seconds."""
+    imports = "; ".join(f"import toporepro.measure.{name}" for name in ALL)
+    heavy = "{'torch', 'pandas', 'scipy', 'sklearn', 'pyarrow'}"
+    check = f"import sys; {imports}; print(sorted({heavy} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", check], capture_output=True, check=True)
+    assert answer.stdout.decode().strip() == "[]"

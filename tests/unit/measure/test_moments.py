@@ -65,6 +65,15 @@ def test_a_constant_unit_has_variance_zero_exactly(value: float) -> None:
     assert covariance[0, 1] == 0.0
 
 
+def test_single_precision_responses_lose_no_more_than_their_own_rounding() -> None:
+    data = (50 + np.random.default_rng(5).normal(size=(900, 40))).astype(np.float32)
+    found = streamed(data, [300] * 3)
+    exact = streamed(data.astype(np.float64), [300] * 3)
+    scale = np.abs(exact.covariance()).max()
+    np.testing.assert_allclose(found.covariance(), exact.covariance(), atol=1e-6 * scale)
+    assert found.fourth_power() == pytest.approx(exact.fourth_power(), rel=1e-6)
+
+
 def test_does_not_touch_the_batch_it_is_given() -> None:
     batch = torch.ones(3, 2, dtype=torch.float64)
     Moments(2, CPU).update(batch)

@@ -131,7 +131,7 @@ def tdann(profiles: Floats, bins: DistanceBins) -> float:
 
     tuning, live = standardised(profiles)
     tensor = torch.from_numpy(tuning)
-    difference: Floats = (torch.cdist(tensor, tensor, p=1) / tuning.shape[1]).numpy()
+    difference: Floats = torch.cdist(tensor, tensor, p=1).div_(tuning.shape[1]).numpy()
     difference[~live] = 0
     difference[:, ~live] = 0
     curve = bins.curve(difference, live)
