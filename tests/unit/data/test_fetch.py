@@ -25,7 +25,7 @@ from toporepro.data.store import DataError
 
 CONTENT = random.Random(5).randbytes(100_000)
 OTHER = bytes(255 - byte for byte in CONTENT)
-HASTY = Patience(attempts=3, pause=0, connect=5, stall=5, report=60)
+HASTY = Patience(attempts=3, pause=0, connect=30, stall=30, report=60)
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_a_passing_trouble_is_waited_out(
     monkeypatch.setattr(fetching.time, "sleep", pauses.append)
     busy = web.status(code, Retry_After=7)
     url = server.put("/a", busy, web.status(code), web.status(code), web.right(CONTENT))
-    patience = Patience(attempts=4, pause=2, connect=5, stall=5)
+    patience = Patience(attempts=4, pause=2, connect=30, stall=30)
     assert fetch(remote(url), tmp_path, patience=patience).read_bytes() == CONTENT
     assert [pause for pause in pauses if pause >= 1] == [7, 4, 8]
 
@@ -207,7 +207,7 @@ def test_trouble_without_end_is_given_up(server: Server, tmp_path: Path) -> None
 
 def test_a_silent_server_is_left_and_resumed_elsewhere(server: Server, tmp_path: Path) -> None:
     urls = server.put("/a", web.stalled(CONTENT, 20_000)), server.put("/b", web.right(CONTENT))
-    patience = Patience(attempts=2, pause=0, connect=5, stall=0.3)
+    patience = Patience(attempts=5, pause=0, connect=30, stall=1)
     assert fetch(remote(*urls), tmp_path, patience=patience).read_bytes() == CONTENT
     assert server.requests[1].range == "bytes=20000-"
 
@@ -334,7 +334,7 @@ def test_progress_names_file_share_rate_and_time_left(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = server.put("/a?token=secret", web.truncated(CONTENT, 50_000), web.right(CONTENT))
-    patience = Patience(attempts=2, pause=0, connect=5, stall=5, report=0)
+    patience = Patience(attempts=2, pause=0, connect=30, stall=30, report=0)
     fetch(remote(url), tmp_path, patience=patience)
     lines = capsys.readouterr().err
     assert "file.bin: 50.0 kB of 100.0 kB (50%), " in lines
@@ -392,7 +392,7 @@ def test_whatever_happens_on_the_way_the_bytes_are_right(
     troubles: list[web.Answer], part: int
 ) -> None:
     os.environ["NO_PROXY"] = "127.0.0.1"
-    patience = Patience(attempts=8, pause=0, connect=5, stall=5)
+    patience = Patience(attempts=8, pause=0, connect=30, stall=30)
     with web.serving() as server, tempfile.TemporaryDirectory() as folder:
         (Path(folder) / ".file.bin.part").write_bytes((CONTENT + b"x")[:part])
         url = server.put("/a", *troubles, web.right(CONTENT))
