@@ -1,10 +1,15 @@
 # What all rules share: the resolved config, and parameters that Snakemake compares field by field.
+from dataclasses import asdict
+
+import yaml
 from snakemake.exceptions import WorkflowError
 
 from toporepro.code import module_hashes, stage_modules
 from toporepro.config import ConfigError, resolve, tracked
+from toporepro.figures.run import needs
 from toporepro.paths import link, manifest
 from toporepro.spec import encode
+from toporepro.tasks import modules as modules_of
 
 try:
     C = resolve(config, Path(workflow.basedir))

@@ -2,7 +2,7 @@
 TRAIN = Fields(
     {job_of(model): model.train for model in C.models},
     "train",
-    lambda spec: [f"models.{spec.architecture}"],
+    lambda spec: modules_of(spec.architecture),
 )
 # One number for all networks of a preset, since a rule's outputs cannot depend on wildcards.
 SNAPSHOTS = [MODEL.snapshot(index) for index in range(C.preset.snapshots)]

@@ -68,7 +68,10 @@ def _tables(options: argparse.Namespace) -> None:
 def _figure(options: argparse.Namespace) -> None:
     from toporepro.figures.run import figure
 
-    figure(options.name, _mapping(options.spec), options.tables, options.units, options.out)
+    spec = _mapping(options.spec)
+    figure(
+        options.name, spec, options.tables, options.units, options.out, published=options.published
+    )
 
 
 def _claims(options: argparse.Namespace) -> None:
@@ -147,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("name", help="a module of toporepro.figures")
     sub.add_argument("--spec", required=True, help=_SPEC)
     sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    sub.add_argument("--published", type=Path, help="the paper's plotted data, CSV")
     sub.add_argument("--units", type=Path, nargs="*", default=[], help="units.parquet files")
     sub.add_argument("--out", type=Path, required=True, help="path of the figure, less its suffix")
 

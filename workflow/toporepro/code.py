@@ -17,6 +17,9 @@ from pathlib import Path
 PACKAGE = "toporepro"
 ROOT = Path(__file__).parent
 ACCEPTED = ROOT / "accepted.json"
+# These say where results go and what is noted of them, never what is in them; and of a spec every
+# field is compared by itself.
+BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("code", "paths", "plugins", "provenance", "spec")}
 
 
 def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
@@ -106,7 +109,7 @@ def _parse(path: Path) -> tuple[str, tuple[str, ...]]:
     for name in tuple(mine):
         parts = name.split(".")
         mine |= {".".join(parts[:depth]) for depth in range(1, len(parts))}
-    found = tuple(sorted(name for name in mine if _file(name).exists()))
+    found = tuple(sorted(name for name in mine - BOOKKEEPING if _file(name).exists()))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], found
 
 

@@ -189,7 +189,9 @@ def encode(value: object) -> str:
 
 
 def flatten(value: object, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of nested mappings as (dotted key, JSON text), in the mappings' order."""
+    """The leaves of nested mappings, and lists of these, as (dotted key, JSON text), in order."""
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        value = dict(enumerate(value))
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from flatten(item, f"{prefix}.{key}" if prefix else str(key))

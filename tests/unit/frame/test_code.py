@@ -13,12 +13,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "__init__.py").write_text("")
     (root / "train" / "__init__.py").write_text("")
     (root / "train" / "run.py").write_text(
-        "from toporepro import spec\nfrom toporepro.train.loop import go\n"
+        "from toporepro import sheet, spec\nfrom toporepro.train.loop import go\n"
     )
     (root / "train" / "loop.py").write_text(
         '"""Doc."""\n\ndef go(x):\n    """Doc."""\n    return x + 1\n'
     )
     (root / "spec.py").write_text("A = 1\n")
+    (root / "sheet.py").write_text("A = 1\n")
     (root / "other.py").write_text("B = 1\n")
     monkeypatch.setattr(code, "ROOT", root)
     monkeypatch.setattr(code, "ACCEPTED", root / "accepted.json")
@@ -40,7 +41,7 @@ def train_hash() -> str:
 def test_the_closure_follows_imports(package: Path) -> None:
     assert set(code.module_hashes(code.stage_modules("train"))) == {
         "toporepro",
-        "toporepro.spec",
+        "toporepro.sheet",
         "toporepro.train",
         "toporepro.train.loop",
         "toporepro.train.run",
@@ -59,8 +60,14 @@ def test_code_counts_where_it_is_imported_and_only_there(package: Path) -> None:
     before = train_hash()
     (package / "other.py").write_text("B = 2\n")
     assert train_hash() == before
-    (package / "spec.py").write_text("A = 2\n")
+    (package / "sheet.py").write_text("A = 2\n")
     assert train_hash() != before
+
+
+def test_bookkeeping_does_not_count(package: Path) -> None:
+    before = train_hash()
+    (package / "spec.py").write_text("A = 2\n")
+    assert train_hash() == before
 
 
 def test_a_plugin_belongs_to_the_stage_that_names_it(package: Path) -> None:
