@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 
 from . import kernel
 from .resample import Pyramid, pyramid
@@ -93,15 +92,31 @@ def _(_grad: Tensor, weight: Tensor, *_rest: Any) -> Tensor:
 
 class _SheetLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, weight: Tensor, *sheet: Any) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, *sheet: Any) -> Tensor:
         evaluate = _opaque_loss if torch.compiler.is_compiling() else _loss
         loss, stats = evaluate(weight, *sheet)
         ctx.save_for_backward(weight, stats)
-        ctx.sheet = sheet  # type: ignore[attr-defined]
+        ctx.sheet = sheet
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        evaluate = _opaque_slope if torch.compiler.is_compiling() else _slope
-        return evaluate(grad, *ctx.saved_tensors, *ctx.sheet), *[None] * len(ctx.sheet)
+        weight, stats = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            slope = _SheetSlope.apply(grad, weight, stats, ctx.sheet)
+        else:
+            evaluate = _opaque_slope if torch.compiler.is_compiling() else _slope
+            slope = evaluate(grad, weight, stats, *ctx.sheet)
+        return slope, *[None] * len(ctx.sheet)
+
+
+class _SheetSlope(torch.autograd.Function):
+    """The gradient as a node of its own (``create_graph=True``), to refuse a second derivative."""
+
+    @staticmethod
+    def forward(_ctx: Any, grad: Tensor, weight: Tensor, stats: Tensor, sheet: Any) -> Tensor:
+        return _slope(grad, weight, stats, *sheet)
+
+    @staticmethod
+    def backward(_ctx: Any, *_grads: Any) -> Any:
+        raise NotImplementedError("the topographic loss can be differentiated once only")

@@ -107,7 +107,8 @@ def forward(weight: Tensor, unit_dim: int, levels: Pyramid) -> tuple[Tensor, Ten
 def row_norms(matrix: Tensor) -> Tensor:
     """Euclidean norm of each row; ``vector_norm`` is slow across rows that are not contiguous."""
     if rows_are_contiguous(matrix):
-        return torch.linalg.vector_norm(matrix, dim=1)
+        norms: Tensor = torch.linalg.vector_norm(matrix, dim=1)
+        return norms
     return matrix.square().sum(1).sqrt_()
 
 

@@ -77,7 +77,18 @@ def axis_operators(
     small = down.shape[2]
     basis = torch.eye(small, dtype=dtype).reshape(small, 1, small, 1)
     up = functional.interpolate(basis, size=(size, 1), mode=interpolation)
-    return down.reshape(size, small).T.contiguous(), up.reshape(small, size).T.contiguous()
+    return _tidied(down.reshape(size, small).T), _tidied(up.reshape(small, size).T)
+
+
+def _tidied(operator: Tensor) -> Tensor:
+    """Coefficients that differ from 0 or 1 by rounding alone are set to 0 or 1.
+
+    Where coordinates fall on a sample, rounding leaves a neighbour a coefficient of some 1e-8: were
+    the sample zero, the direction of C' would be that of the neighbour.
+    """
+    rounding = torch.finfo(operator.dtype).eps * max(operator.shape)
+    whole = operator.round()
+    return torch.where((operator - whole).abs() <= rounding, whole, operator).contiguous()
 
 
 def _picks(along_h: Tensor, along_w: Tensor, device: torch.device) -> Tensor | None:
@@ -96,10 +107,17 @@ def _blocks(along_h: Tensor, along_w: Tensor, device: torch.device) -> tuple[Blo
             stop=stop * width_out,
             source_start=first * width_in,
             source_stop=last * width_in,
-            matrix=torch.kron(along_h[start:stop, first:last], along_w).to(device),
+            matrix=_product(along_h[start:stop, first:last], along_w).to(device),
         )
         for start, stop, first, last in _bands(along_h)
     )
+
+
+def _product(along_h: Tensor, along_w: Tensor) -> Tensor:
+    """Kronecker product (``torch.kron`` rejects some inputs that are not contiguous)."""
+    (rows, columns), (width_out, width_in) = along_h.shape, along_w.shape
+    product = along_h[:, None, :, None] * along_w[:, None, :]
+    return product.reshape(rows * width_out, columns * width_in)
 
 
 def _bands(operator: Tensor) -> list[tuple[int, int, int, int]]:
