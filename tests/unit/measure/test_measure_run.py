@@ -1,5 +1,6 @@
 """The verb: rows against direct computation, and the same bytes however often it is killed."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -210,6 +211,7 @@ def test_the_manifest_names_inputs_and_outputs(model: ModelPaths, data: Path) ->
 
 def test_a_convolutional_network(tmp_path: Path) -> None:
     spec = train_spec("resnet18", width=0.25, stem="small")
+    spec = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, channels_last=True))
     model, network = write_model(tmp_path / "model", spec, side=16, channels=3)
     data = write_data(tmp_path / "data", side=16, channels=3, images=60)
     measures = {name: options for name, options in ALL.items() if name != "orientation"}

@@ -40,8 +40,8 @@ def test_equals_the_moments_of_the_whole_array(
 
 
 def test_more_units_than_a_panel_holds() -> None:
-    data = np.random.default_rng(0).normal(size=(60, 1100)) @ np.diag(np.linspace(0.1, 3, 1100))
-    moments = streamed(data, [7, 40, 13])
+    data = np.random.default_rng(0).normal(size=(1860, 1100)) @ np.diag(np.linspace(0.1, 3, 1100))
+    moments = streamed(data, [7, 700, 40, 500, 600, 13])
     np.testing.assert_allclose(
         moments.covariance(), np.cov(data, rowvar=False, bias=True), atol=1e-12
     )
@@ -80,10 +80,23 @@ def test_does_not_touch_the_batch_it_is_given() -> None:
     assert torch.equal(batch, torch.ones(3, 2, dtype=torch.float64))
 
 
-def test_memory_is_independent_of_the_number_of_stimuli() -> None:
-    def held(moments: Moments) -> int:
-        values = [*vars(moments).values(), *moments._panels]
-        return sum(v.element_size() * v.numel() for v in values if isinstance(v, torch.Tensor))
+def test_asking_in_between_changes_nothing() -> None:
+    data = 3 + np.random.default_rng(6).normal(size=(90, 4))
+    moments = Moments(4, CPU)
+    for part in np.split(data, 3):
+        moments.update(torch.from_numpy(part))
+        assert moments.mean.shape == (4,)
+    np.testing.assert_allclose(
+        moments.covariance(), np.cov(data, rowvar=False, bias=True), atol=1e-12
+    )
 
-    few, many = streamed(np.ones((2, 5)), [2]), streamed(np.ones((2000, 5)), [100] * 20)
-    assert held(few) == held(many)
+
+def test_memory_is_independent_of_the_number_of_stimuli() -> None:
+    def held(stimuli: int) -> int:
+        moments = Moments(5, CPU)
+        for _ in range(0, stimuli, 100):
+            moments.update(torch.ones(100, 5))
+        found = [*vars(moments).values(), *moments._panels, *moments._pending]
+        return sum(v.element_size() * v.numel() for v in found if isinstance(v, torch.Tensor))
+
+    assert held(60_000) == held(600)

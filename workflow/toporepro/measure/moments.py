@@ -8,12 +8,13 @@ from torch import Tensor
 from toporepro.measure.result import Floats
 
 _PANEL = 512
+_AT_ONCE = 512
 
 
 class Moments:
     """Moments of responses that are never held all at once.
 
-    Sums run in float64 over responses shifted by the mean of the first batch (the shifted-data
+    Sums run in float64 over responses shifted by the mean of the first of them (the shifted-data
     algorithm of Chan, Golub & LeVeque, The American Statistician 37:242, 1983): the shift lies
     within the data, so that taking the mean out at the end cancels nothing. Of the symmetric
     co-moment only panels on and above the diagonal are kept, which halves its memory and its
@@ -29,6 +30,7 @@ class Moments:
             return torch.zeros(shape, dtype=torch.float64, device=device)
 
         self.units, self.count = units, 0
+        self._pending: list[Tensor] = []
         self._shift = zeros(units)
         self._sum = zeros(units)
         self._cubes = zeros(units)
@@ -39,13 +41,27 @@ class Moments:
         ]
 
     def update(self, responses: Tensor) -> None:
-        """Add a batch of responses, (stimuli, units), of any floating type."""
+        """Add a batch of responses, (stimuli, units), of any floating type.
+
+        It is read later, so it must not change.
+        """
+        self._pending.append(responses)
+        self.count += len(responses)
+        if sum(map(len, self._pending)) >= _AT_ONCE:
+            self._absorb()
+
+    def _absorb(self) -> None:
+        """Small batches suit the network's forward pass, but large ones the matrix product."""
+        if not self._pending:
+            return
+        first = sum(map(len, self._pending)) == self.count
+        responses = torch.cat(self._pending)
+        self._pending.clear()
         batch = responses.to(torch.float64, copy=True)
-        if self.count == 0:
+        if first:
             self._shift = batch.mean(dim=0)
         batch -= self._shift
         lengths = batch.square().sum(dim=1)
-        self.count += len(batch)
         self._sum += batch.sum(dim=0)
         self._cubes += lengths @ batch
         self._square += lengths.sum()
@@ -60,10 +76,12 @@ class Moments:
     @property
     def mean(self) -> Floats:
         """Mean response of every unit, (units,)."""
+        self._absorb()
         return _array(self._shift + self._sum / self.count)
 
     def covariance(self) -> Floats:
         """Covariance over stimuli, (units, units), divided by their number."""
+        self._absorb()
         full = torch.empty(self.units, self.units, dtype=torch.float64, device=self._sum.device)
         for number, panel in enumerate(self._panels):
             start = number * _PANEL
@@ -74,6 +92,7 @@ class Moments:
 
     def fourth_power(self) -> float:
         """Σ over stimuli of ‖x − mean‖⁴, of the whole vector of responses x."""
+        self._absorb()
         offset = self._sum / self.count
         length = offset @ offset
         along = torch.zeros((), dtype=torch.float64, device=offset.device)

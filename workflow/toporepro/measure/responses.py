@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from toporepro.measure.precision import Precision
 
-BATCH = 256
-
 
 class ResponseError(RuntimeError):
     """Responses that cannot be measured; the message names the layer."""
@@ -41,11 +39,15 @@ def stream(
     Raises:
         ResponseError: if a layer took no part, or answers with values that are not finite.
     """
-    with _recording(module, layers) as found, torch.inference_mode():
+    with _recording(module, layers) as found:
         for inputs in batches:
             found.clear()
             kind, mixed = inputs.device.type, precision == "bfloat16"
-            with torch.autocast(kind, torch.bfloat16, enabled=mixed), _exact_float32():
+            with (
+                torch.inference_mode(),
+                torch.autocast(kind, torch.bfloat16, enabled=mixed),
+                _exact_float32(),
+            ):
                 outputs = module(inputs)
             for layer in layers:
                 if layer not in found:

@@ -16,12 +16,15 @@ from toporepro.data.loader import as_input
 from toporepro.data.store import PreparedImages
 from toporepro.measure.moments import Moments
 from toporepro.measure.precision import Precision
-from toporepro.measure.responses import BATCH, stream
+from toporepro.measure.responses import stream
 from toporepro.measure.result import Floats
 from toporepro.models import Inputs, family
 from toporepro.provenance import progress
 from toporepro.spec import SpecError, TrainSpec, nearest
 from toporepro.topoloss import sheet_shape
+
+# Images a forward pass: a CPU's caches want few, a GPU many.
+_AT_ONCE = {"cpu": 64, "cuda": 512}
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,11 @@ class Subject:
         shown = Inputs(channels=channels, height=height, width=width, classes=len(images.classes))
         if shown != metadata.inputs:
             raise SpecError(f"{checkpoint}: built for {metadata.inputs}, but the data is {shown}")
+        module = models.load(checkpoint).to(device)
+        if metadata.spec.recipe.channels_last:
+            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(
-            module=models.load(checkpoint).to(device),
+            module=module,
             spec=metadata.spec,
             inputs=metadata.inputs,
             images=images,
@@ -128,7 +134,7 @@ class Subject:
         Returns:
             (stimuli, units), as float64.
         """
-        tensors = torch.split(torch.from_numpy(inputs.astype(np.float32)), BATCH)
+        tensors = torch.split(torch.from_numpy(inputs.astype(np.float32)), self._at_once)
         on_device = (tensor.to(self.device) for tensor in tensors)
         found = [answer[layer] for answer, _ in stream(self.module, [layer], on_device, precision)]
         result: Floats = torch.cat(found).cpu().double().numpy()
@@ -146,7 +152,9 @@ class Subject:
         }
         right = loss = 0.0
         answers = stream(self.module, list(self.layers), self._inputs(split.images), precision)
-        for target, (found, outputs) in zip(torch.split(labels, BATCH), answers, strict=True):
+        for target, (found, outputs) in zip(
+            torch.split(labels, self._at_once), answers, strict=True
+        ):
             for layer, responses in found.items():
                 moments[layer].update(responses)
                 sums[layer].index_add_(0, target, responses.double())
@@ -162,9 +170,14 @@ class Subject:
 
     def _inputs(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Iterator[Tensor]:
         """Batches of a split, normalised as in training: (pixel / 255 − mean) / std."""
-        for start in range(0, len(images), BATCH):
-            pixels = torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)
-            yield as_input(pixels, self.images.mean, self.images.std).contiguous()
+        for start in range(0, len(images), self._at_once):
+            chosen = torch.from_numpy(np.array(images[start : start + self._at_once]))
+            pixels = as_input(chosen.to(self.device), self.images.mean, self.images.std)
+            yield pixels if self.spec.recipe.channels_last else pixels.contiguous()
+
+    @property
+    def _at_once(self) -> int:
+        return _AT_ONCE[self.device.type]
 
 
 def topographic_layers(spec: TrainSpec) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +29,20 @@ COLUMNS = (
     "metric",
     "value",
 )
+# Columns of units.parquet, by their type in numpy; None is text.
+_KINDS: dict[str, np.dtype[Any] | None] = {
+    "family": None,
+    "tau": None,
+    "seed": np.dtype(np.int32),
+    "step": np.dtype(np.int64),
+    "layer": None,
+    "unit": np.dtype(np.int32),
+    "row": np.dtype(np.int32),
+    "col": np.dtype(np.int32),
+    "quantity": None,
+    "index": np.dtype(np.int32),
+    "value": np.dtype(np.float32),
+}
 
 
 class Measured(NamedTuple):
@@ -56,20 +70,12 @@ def units_schema() -> pa.Schema:
     """Columns of ``units.parquet``; a curve of a whole layer has unit, row and column −1."""
     import pyarrow as pa
 
-    kinds = {
-        "family": pa.string(),
-        "tau": pa.string(),
-        "seed": pa.int32(),
-        "step": pa.int64(),
-        "layer": pa.string(),
-        "unit": pa.int32(),
-        "row": pa.int32(),
-        "col": pa.int32(),
-        "quantity": pa.string(),
-        "index": pa.int32(),
-        "value": pa.float32(),
-    }
-    return pa.schema(list(kinds.items()))
+    return pa.schema(
+        [
+            (name, pa.from_numpy_dtype(kind) if kind else pa.string())
+            for name, kind in _KINDS.items()
+        ]
+    )
 
 
 def write_units(path: Path, spec: MeasureSpec, found: Iterable[Measured]) -> None:
@@ -114,15 +120,17 @@ def _unit_table(
         "index": np.tile(index, len(values)),
         "value": values.ravel(),
     }
-    return pa.table(list(_columns(content, schema, values.size)), schema=schema)
+    columns = [_column(content[name], kind, values.size) for name, kind in _KINDS.items()]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _columns(content: dict[str, Any], schema: pa.Schema, rows: int) -> Iterator[pa.Array]:
+def _column(value: Any, kind: np.dtype[Any] | None, rows: int) -> pa.Array:
+    """A column from its buffers: other ways of making one import pandas, which takes a second."""
     import pyarrow as pa
 
-    for field in schema:
-        value = content[field.name]
-        if isinstance(value, np.ndarray):
-            yield pa.array(value.astype(field.type.to_pandas_dtype()), field.type)
-        else:
-            yield pa.repeat(pa.scalar(value, field.type), rows)
+    if kind is None:
+        text = str(value).encode()
+        offsets = np.arange(rows + 1, dtype=np.int32) * len(text)
+        return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text * rows))
+    raw = np.ascontiguousarray(np.broadcast_to(value, (rows,)), kind)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(kind), rows, [None, pa.py_buffer(raw)])
