@@ -37,7 +37,7 @@ def sheets(draw, min_width=2):
 def assert_same(ours, theirs, our_grad, their_grad, vectors):
     """Equal to 1e-5, relative to the largest entry: single entries may cancel to nothing.
 
-    Where the whole gradient cancels (the loss is zero), what is left is rounding of terms 1/(n·|C|).
+    Where the whole gradient cancels (zero loss), what is left is rounding of terms 1/(n·|C|).
     """
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5, abs=1e-6)
     rounding = 5e-7 / (len(vectors) * vectors.norm(dim=1).min().item())

@@ -99,7 +99,7 @@ def test_factor_three_samples_points():
 
 
 def test_checkerboard_has_the_largest_loss():
-    """By nearest, every unit is compared with the even corner of its 2×2 cell: half are opposite."""
+    """By nearest, each unit is compared with one corner of its 2×2 cell: half are opposite."""
     sign = (-1.0) ** (torch.arange(8)[:, None] + torch.arange(8))
     sheet = sign[:, :, None] * torch.randn(5)
     assert laplacian_pyramid_loss(sheet, 2, 2, "nearest").item() == pytest.approx(1.0, abs=1e-6)
