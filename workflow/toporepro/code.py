@@ -96,12 +96,15 @@ def _file(name: str) -> Path:
 
 def _parse(path: Path) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(path.read_bytes(), str(path))
+    own = (PACKAGE, *path.relative_to(ROOT).with_suffix("").parts)
     imports = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            imports |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            above = own[: -node.level] if node.level else ()
+            module = ".".join((*above, *([node.module] if node.module else [])))
+            imports |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             body[0] = ast.Pass()

@@ -64,6 +64,14 @@ def test_code_counts_where_it_is_imported_and_only_there(package: Path) -> None:
     assert train_hash() != before
 
 
+def test_relative_imports_count(package: Path) -> None:
+    (package / "train" / "run.py").write_text("from . import loop\nfrom ..sheet import A\n")
+    forget()
+    assert {"toporepro.train.loop", "toporepro.sheet"} <= set(
+        code.module_hashes(code.stage_modules("train"))
+    )
+
+
 def test_bookkeeping_does_not_count(package: Path) -> None:
     before = train_hash()
     (package / "spec.py").write_text("A = 2\n")

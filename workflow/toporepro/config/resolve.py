@@ -128,7 +128,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
         for key, entry in preset.data.items()
     }
     measures = {
-        key: _options("measure", key, options, f"measures.{key}", nested="")
+        key: _options("measure", key, options, f"measures.{key}")
         for key, options in preset.measures.items()
     }
     models = tuple(_models(name, preset, datasets, measures))
@@ -200,10 +200,13 @@ def _inherit(families: Any, where: str) -> Any:
     return {name: full(name, ()) for name in families}
 
 
-def _options(
-    room: str, name: str, options: Mapping[str, Any], where: str, nested: str = ".options"
-) -> dict[str, Any]:
-    key = f"{where}.source" if room == "data" else where
+def _options(room: str, name: str, options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    chooser, nested = {
+        "data": (".source", ".options"),
+        "models": (".architecture", ".model"),
+        "measure": ("", ""),
+    }[room]
+    key = where + chooser
     try:
         module = find(room, name)
     except SpecError as error:
@@ -228,7 +231,7 @@ def _models(
                 raise ConfigError(f"{where}.measures: {measure!r}: {nearest(measure, measures)}")
         taus = _distinct(f"{where}.taus", [_tau(f"{where}.taus", tau) for tau in family.taus])
         seeds = _distinct(f"{where}.seeds", family.seeds)
-        model = _options("models", family.architecture, family.model, where, nested=".model")
+        model = _options("models", family.architecture, family.model, where)
         recipe = validate(
             Recipe, {"snapshots": preset.snapshots, **family.recipe}, f"{where}.recipe"
         )
