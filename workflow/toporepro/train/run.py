@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from toporepro.code import code_hash, stage_modules
 from toporepro.data.loader import Shard
 from toporepro.models import checkpoint
 from toporepro.paths import ModelPaths
 from toporepro.provenance import atomic, progress, sha256, write_manifest, write_text
-from toporepro.spec import TrainSpec, encode
+from toporepro.spec import TrainSpec, decode, encode
 from toporepro.tasks import modules, open_task
 from toporepro.tasks.task import Batch
+from toporepro.topoloss import TopoLossError
 from toporepro.train.determinism import deterministic, seed_step
 from toporepro.train.distributed import Group, connect
 from toporepro.train.errors import DivergedError, writing
@@ -66,6 +67,7 @@ def train(
         TrainError: if another process trains this model, a folder cannot be written, or the loss
             is not finite any more; then nothing is published.
     """
+    spec = decode(TrainSpec, encode(spec))  # one spelling: 1 and 1.0 are one spec, and equal bytes
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(connect())
         stack.enter_context(deterministic(spec.recipe.threads))
@@ -102,6 +104,7 @@ class Training:
         self.forward: Any = torch.compile(self.network) if recipe.compile else self.network
         self.optimizer = make_optimizer(self.network, recipe)
         self.topo = make_topo_loss(spec)
+        self.topo.compute(self.network)  # a layer that cannot be topographic stops here
         self.history = History()
         self.step = 0
         self.snapshots: dict[int, str] = {}
@@ -167,7 +170,7 @@ class Training:
         """One update of the weights; returns the task's loss and accuracy over the whole batch."""
         recipe, device = self.spec.recipe, self.group.device
         lr, tau = self.plan.lr(self.step), self.plan.tau(self.step)
-        seed_step(self.spec.seed, self.group.rank, self.step)
+        seed_step(device, self.spec.seed, self.group.rank, self.step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = lr
         self.optimizer.zero_grad()
@@ -184,11 +187,18 @@ class Training:
             raise self._diverged(f"the loss is {value}")
         if tau > 0:
             # Once per update, and after averaging: equal weights give every process an equal term.
-            torch.autograd.backward(tau * self.topo.compute(self.network, do_scaling=False))
+            torch.autograd.backward(tau * self._topo_term())
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()
         return value, accuracy
+
+    def _topo_term(self) -> Tensor:
+        """Mean over layers of L, without τ."""
+        try:
+            return self.topo.compute(self.network, do_scaling=False)
+        except TopoLossError as error:
+            raise self._diverged(str(error)) from error
 
     def _record(self, events: Events | None) -> None:
         """Take the snapshot and close the row that are due at this step."""
@@ -200,7 +210,7 @@ class Training:
         if self.step in self.plan.evaluations:
             test = self.task.evaluate(self.network, self.group.device)
         with torch.no_grad():
-            topo = float(self.topo.compute(self.network, do_scaling=False))
+            topo = float(self._topo_term())
         before = max(self.step - 1, 0)
         row = self.history.close_row(
             step=self.step,
