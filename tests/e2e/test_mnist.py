@@ -51,6 +51,5 @@ def test_two_seeds_match_the_package(tmp_path: Path) -> None:
         "topographic term after epoch 1": (TAU * mean("topo_loss", 0), 0.056),
         "topographic term after epoch 10": (TAU * mean("topo_loss", 1), 0.031),
     }
-    print(found)
     for what, (ours, package) in found.items():
         assert ours == pytest.approx(package, abs=0.006), what
