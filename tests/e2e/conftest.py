@@ -21,6 +21,7 @@ class Copy:
 
     root: Path
     preset: str = TINY
+    first_output: str = ""
 
     @property
     def results(self) -> Path:
@@ -91,11 +92,11 @@ def copy_repository(folder: Path) -> Copy:
     return Copy(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """A copy in which the tiny preset has run; tests of a module share it and put edits back."""
     copy = copy_repository(tmp_path_factory.mktemp("finished") / "a repository")
-    copy.first_output = copy.reproduce()  # type: ignore[attr-defined]
+    copy.first_output = copy.reproduce()
     return copy
 
 

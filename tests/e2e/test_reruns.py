@@ -28,7 +28,7 @@ def override(**changes: object) -> str:
 
 
 def test_a_run_ends_with_claims_and_pages(finished: Copy) -> None:
-    output = finished.first_output  # type: ignore[attr-defined]
+    output = finished.first_output
     assert f"report: results/{finished.results.name}/report.html" in output
     for name in ("report.html", "snakemake-report.html", "claims.csv", "tables/measures.csv"):
         assert (finished.results / name).stat().st_size > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import re
@@ -25,7 +26,7 @@ def snakemake(preset: str, *arguments: str, cores: int = 1) -> list[str]:
 
 def reproduce(preset: str, cores: int) -> int:
     """Run a preset to its report; print its claims and the paths of its pages."""
-    from toporepro.report.claims import render_terminal
+    from toporepro.report.render import render_terminal
 
     status = _run(snakemake(preset, cores=cores))
     if status:
@@ -34,7 +35,8 @@ def reproduce(preset: str, cores: int) -> int:
     page, other = root / "report.html", root / "snakemake-report.html"
     if not other.exists() or other.stat().st_mtime < page.stat().st_mtime:
         status = _run(snakemake(preset, "--quiet", "--report", str(other)))
-    print(render_terminal(root / "claims.csv"))
+    with (root / "claims.csv").open(encoding="utf-8", newline="") as file:
+        print(render_terminal(list(csv.DictReader(file))))
     print(f"\nreport: {page}\nSnakemake's own report: {other}")
     return status
 

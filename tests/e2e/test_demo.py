@@ -1,0 +1,63 @@
+"""The demo preset, once, in full: what a newcomer gets."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Copy, copy_repository
+
+pytestmark = pytest.mark.demo
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    copy = copy_repository(tmp_path_factory.mktemp("demo") / "repository")
+    copy.preset = "demo"
+    copy.first_output = copy.reproduce()
+    return copy
+
+
+def claims(copy: Copy, claim: str) -> dict[str, dict[str, str]]:
+    with (copy.results / "claims.csv").open() as file:
+        return {row["family"]: row for row in csv.DictReader(file) if row["claim"] == claim}
+
+
+def test_smoothness_rises_with_tau_in_both_families(demo: Copy) -> None:
+    rows = claims(demo, "smoothness_rises")
+    assert set(rows) == {"mlp", "resnet18"}
+    # The exact trend test cannot give less: 1/5! with one seed, and less still with two.
+    assert float(rows["resnet18"]["p"]) == pytest.approx(1 / 120)
+    assert float(rows["mlp"]["p"]) <= 1 / 120
+
+
+def test_accuracies_lie_between_chance_and_ceiling(demo: Copy) -> None:
+    with (demo.results / "tables" / "measures.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "accuracy"]
+    last = max(int(row["step"]) for row in rows if row["family"] == "resnet18")
+    found = [
+        float(row["value"])
+        for row in rows
+        if row["family"] == "resnet18" and int(row["step"]) == last
+    ]
+    assert len(found) == 5
+    assert all(0.3 < accuracy < 0.95 for accuracy in found)
+
+
+def test_pages_figures_and_controls_are_there(demo: Copy) -> None:
+    assert {path.name for path in (demo.results / "models").iterdir()} == {
+        "mlp",
+        "mlp_random_labels",
+        "mlp_topoloss_only",
+        "resnet18",
+        "resnet18_random_labels",
+        "resnet18_topoloss_only",
+    }
+    figures = {path.stem for path in (demo.results / "figures").glob("*.svg")}
+    assert {"performance_vs_smoothness", "dimensionality", "weight_sheets"} <= figures
+    for page in ("report.html", "snakemake-report.html"):
+        assert Path(demo.results, page).stat().st_size > 10_000
+
+
+def test_a_second_run_does_nothing(demo: Copy) -> None:
+    assert "Nothing to be done" in demo.reproduce()
