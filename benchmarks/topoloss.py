@@ -5,8 +5,8 @@
 Two sets of layers: the 16 convolutions of ResNet-18's residual blocks (factor 3) and the 12
 ``c_fc`` of GPT-2 124M (factor 8; in the layout of transformers' Conv1D and in that of Linear). The
 copy reads every weight and writes every gradient once into memory that is already there: no loss
-can be faster. Contenders take turns within each round, so that what else the machine does slows all of
-them. Peak extra memory is what a step allocates while all gradients exist already.
+can be faster. Contenders take turns within each round, so that what else the machine does slows
+all of them. Peak extra memory is what a step allocates while all gradients exist already.
 """
 
 import argparse

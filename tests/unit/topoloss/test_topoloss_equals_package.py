@@ -12,6 +12,7 @@ from topoloss.losses.laplacian_pyramid import (
     laplacian_pyramid_loss_on_bias as published_bias_loss,
 )
 from torch import nn
+from torch.nn import functional
 
 from toporepro import topoloss
 
@@ -34,13 +35,20 @@ def sheets(draw, min_width=2):
     return h, w, fh, fw, draw(st.integers(0, 2**31))
 
 
-def assert_same(ours, theirs, our_grad, their_grad, vectors):
+def down_and_up(sheet, factor_h, factor_w, mode):
+    image = sheet.permute(2, 0, 1)[None]
+    small = functional.interpolate(image, scale_factor=(1 / factor_h, 1 / factor_w), mode=mode)
+    return functional.interpolate(small, size=sheet.shape[:2], mode=mode)[0].permute(1, 2, 0)
+
+
+def assert_same(ours, theirs, our_grad, their_grad, vectors, gathered=1.0):
     """Equal to 1e-5, relative to the largest entry: single entries may cancel to nothing.
 
-    Where the whole gradient cancels (zero loss), what is left is rounding of terms 1/(n·|C|).
+    The gradient is a difference of terms of size 1/(n·|C|) and 1/(n·|C'|), given by ``vectors``;
+    where they cancel, their rounding is left, ``gathered`` times in the units that are sampled.
     """
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5, abs=1e-6)
-    rounding = 5e-7 / (len(vectors) * vectors.norm(dim=1).min().item())
+    rounding = 5e-7 * gathered / (len(vectors) / 2 * vectors.norm(dim=1).min().item())
     tolerance = 1e-5 * their_grad.abs().max().item() + rounding
     torch.testing.assert_close(our_grad, their_grad, rtol=1e-5, atol=tolerance)
 
@@ -58,7 +66,9 @@ def test_sheet_loss_and_gradient(sheet, incoming, interpolation):
     theirs = published_sheet_loss(other, **arguments)
     ours.backward()
     theirs.backward()
-    assert_same(ours, theirs, mine.grad, other.grad, values.reshape(h * w, -1))
+    smooth = down_and_up(values, fh, fw, interpolation)
+    vectors = torch.cat((values, smooth)).reshape(2 * h * w, -1)
+    assert_same(ours, theirs, mine.grad, other.grad, vectors)
 
 
 @pytest.mark.parametrize("interpolation", ["nearest-exact", "area", "bicubic"])
@@ -70,7 +80,8 @@ def test_other_interpolations(interpolation, factor):
     theirs = published_sheet_loss(other, factor, factor, interpolation)
     ours.backward()
     theirs.backward()
-    assert_same(ours, theirs, mine.grad, other.grad, values.reshape(-1, 20))
+    vectors = torch.cat((values, down_and_up(values, factor, factor, interpolation)))
+    assert_same(ours, theirs, mine.grad, other.grad, vectors.reshape(-1, 20))
 
 
 @settings(max_examples=50, deadline=None)
@@ -83,7 +94,9 @@ def test_bias_loss_and_gradient(sheet, interpolation):
     theirs = published_bias_loss(other, fw, fh, interpolation)
     ours.backward()
     theirs.backward()
-    assert_same(ours, theirs, mine.grad, other.grad, values.reshape(1, -1))
+    smooth = down_and_up(values[:, :, None], fh, fw, interpolation)[:, :, 0]
+    vectors = torch.stack((values.flatten(), smooth.flatten()))
+    assert_same(ours, theirs, mine.grad, other.grad, vectors, gathered=fh * fw)
 
 
 def model():

@@ -6,7 +6,13 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-from toporepro.topoloss import LaplacianPyramid, TopoLoss, laplacian_pyramid_loss
+from toporepro.topoloss import (
+    LaplacianPyramid,
+    TopoLoss,
+    function,
+    laplacian_pyramid_loss,
+    laplacian_pyramid_loss_on_bias,
+)
 
 
 def network():
@@ -52,8 +58,6 @@ def test_autocast_changes_nothing(dtype):
     assert torch.equal(inside, loss)
     assert all(map(torch.equal, inside_grads, grads))
     bias = torch.randn(6, 6, requires_grad=True)
-    from toporepro.topoloss import laplacian_pyramid_loss_on_bias
-
     with torch.autocast("cpu", dtype=dtype):
         lowered = laplacian_pyramid_loss_on_bias(bias, 2, 2)
     assert torch.equal(lowered, laplacian_pyramid_loss_on_bias(bias, 2, 2))
@@ -108,6 +112,17 @@ def test_frozen_weights_give_a_loss_without_gradient():
         assert torch.equal(topo_loss().compute(net), loss)
 
 
+def test_a_sheet_first_met_in_inference_mode_can_be_trained():
+    sheet = torch.randn(7, 11, 3)
+    with torch.inference_mode():
+        seen = laplacian_pyramid_loss(sheet.clone(), 1.9, 2.3)
+    sheet.requires_grad_()
+    loss = laplacian_pyramid_loss(sheet, 1.9, 2.3)
+    loss.backward()
+    assert torch.equal(loss, seen)
+    assert sheet.grad.abs().max() > 0
+
+
 def test_repeated_runs_are_identical_bit_by_bit():
     runs = [value_and_grads(network()) for _ in range(3)]
     for loss, grads in runs[1:]:
@@ -144,8 +159,6 @@ def test_compiles_into_one_graph_with_the_same_values():
 
 
 def test_operators_keep_their_promises_to_the_compiler():
-    from toporepro.topoloss import function
-
     weight = torch.randn(24, 3, 2, 2).to(memory_format=torch.channels_last)
     sheet = (0, 4, 6, 2.0, 3.0, "bilinear")
     checks = ("test_schema", "test_faketensor")

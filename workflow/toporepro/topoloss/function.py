@@ -103,7 +103,8 @@ class _SheetLoss(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, stats = ctx.saved_tensors
         if torch.is_grad_enabled():
-            slope = _SheetSlope.apply(grad, weight, stats, ctx.sheet)
+            apply: Callable[..., Tensor] = _SheetSlope.apply
+            slope = apply(grad, weight, stats, ctx.sheet)
         else:
             evaluate = _opaque_slope if torch.compiler.is_compiling() else _slope
             slope = evaluate(grad, weight, stats, *ctx.sheet)

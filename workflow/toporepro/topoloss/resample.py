@@ -51,9 +51,8 @@ def pyramid(
     device: torch.device,
 ) -> Pyramid:
     """Operators that shrink an h×w sheet by the factors and bring it back to its size."""
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        down_h, up_h = axis_operators(h, factor_h, interpolation, dtype)
-        down_w, up_w = axis_operators(w, factor_w, interpolation, dtype)
+    down_h, up_h = axis_operators(h, factor_h, interpolation, dtype)
+    down_w, up_w = axis_operators(w, factor_w, interpolation, dtype)
     return Pyramid(
         down=_blocks(down_h, down_w, device),
         picks=_picks(down_h, down_w, device),
@@ -72,10 +71,10 @@ def axis_operators(
     half-pixel centres, no anti-aliasing, source coordinates from the given factor going down and
     from the ratio of sizes going up, coefficients rounded in ``dtype``.
     """
-    basis = torch.eye(size, dtype=dtype).reshape(size, 1, size, 1)
+    basis = torch.eye(size, dtype=dtype, device="cpu").reshape(size, 1, size, 1)
     down = functional.interpolate(basis, scale_factor=(1 / factor, 1.0), mode=interpolation)
     small = down.shape[2]
-    basis = torch.eye(small, dtype=dtype).reshape(small, 1, small, 1)
+    basis = torch.eye(small, dtype=dtype, device="cpu").reshape(small, 1, small, 1)
     up = functional.interpolate(basis, size=(size, 1), mode=interpolation)
     return _tidied(down.reshape(size, small).T), _tidied(up.reshape(small, size).T)
 
