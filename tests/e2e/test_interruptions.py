@@ -1,4 +1,4 @@
-"""A driver that is killed, a job that fails: what was reached is kept, and the next start goes on."""
+"""A driver that is killed, a job that fails: what was reached is kept; the next start goes on."""
 
 import os
 import shutil

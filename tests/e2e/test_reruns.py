@@ -73,7 +73,8 @@ def test_a_changed_recipe_trains_that_family_and_names_the_field(finished: Copy)
 
 def test_a_changed_style_redraws_and_trains_nothing(finished: Copy) -> None:
     jobs = finished.jobs(override(style={"dpi": 100}))
-    assert jobs and set(jobs) <= {"figure", "draw_figure", "report", "write_report", "all", "total"}
+    assert jobs
+    assert all(rule.startswith("draw_") or rule in ("write_report", "all") for rule in jobs)
 
 
 def test_a_changed_measure_keeps_the_networks(finished: Copy) -> None:

@@ -33,15 +33,11 @@ def main() -> int:
     sub.add_argument("log", type=Path, nargs="?", help="Snakemake's log; left out, the newest")
     sub.set_defaults(run=lambda o: driver.failures(o.log))
 
-    sub = verbs.add_parser(
-        "track", help="give a finished run to DVC, in one batch"
-    )
+    sub = verbs.add_parser("track", help="give a finished run to DVC, in one batch")
     sub.add_argument("--preset", default="demo", help="name or path of the preset")
     sub.set_defaults(run=lambda o: track.track(o.preset))
 
-    sub = verbs.add_parser(
-        "accept", help="declare a code change harmless: nothing reruns"
-    )
+    sub = verbs.add_parser("accept", help="declare a code change harmless: nothing reruns")
     sub.add_argument("module", help="such as toporepro.train.loop")
     sub.add_argument(
         "--reason", required=True, help="why results cannot differ; manifests carry it"

@@ -1,4 +1,4 @@
-"""Generated documents: the JSON schemas for editors, and config/README.md; a test keeps them fresh."""
+"""Generated documents: the JSON schemas for editors, and config/README.md; a test compares."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ overrides:
     families: {mlp: {taus: [0, 3], recipe: {epochs: 5}}}
 ```
 
-A preset is a complete file, in `config/presets/`. Mappings in `overrides` are merged key by key, lists
-are replaced. `snakemake --config preset=mini` switches for one run. Unknown keys are errors, and every
-difference that takes effect is printed when a run starts. `toporepro config` checks a file without
-running anything.
+A preset is a complete file, in `config/presets/`. Mappings in `overrides` are merged key by key,
+lists are replaced. `snakemake --config preset=mini` switches for one run. Unknown keys are errors,
+and every difference that takes effect is printed when a run starts. `toporepro config` checks a
+file without running anything.
 """
 ROOMS = {
     "models": "Architectures, and their options under `model`",
@@ -125,8 +125,7 @@ def _meanings(text: str) -> dict[str, str]:
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:
     return (
-        field.default is not dataclasses.MISSING
-        or field.default_factory is not dataclasses.MISSING
+        field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
     )
 
 

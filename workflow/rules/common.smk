@@ -68,7 +68,10 @@ class Fields:
         if job not in self.flat:
             spec = self.jobs[job]
             modules = module_hashes(stage_modules(self.stage, *self.plugins(spec)))
-            code = {f"code of {name}": f"code of {name}={value}" for name, value in modules.items()}
+            code = {
+                f"code of {name}": f"code of {name}={value}"
+                for name, value in modules.items()
+            }
             self.flat[job] = {**tracked(spec), **code}
         return self.flat[job]
 
@@ -76,7 +79,9 @@ class Fields:
         return self._fields(tuple(wildcards)).get(key, "")
 
     def __iter__(self):
-        return iter([lambda wildcards, key=key: self(key, wildcards) for key in self.keys])
+        return iter(
+            [lambda wildcards, key=key: self(key, wildcards) for key in self.keys]
+        )
 
     def spec(self, wildcards):
         return Untracked(encode(self.jobs[tuple(wildcards)]))

@@ -30,6 +30,10 @@ for name, need in NEEDS.items():
             report(P.figure(name, "png"), caption=caption(name), category="Figures"),
             [P.figure(name, suffix) for suffix in need.suffixes if suffix != "png"],
             manifest=manifest(P.figure(name, "png")),
+        log:
+            P.log("figures", name),
+        benchmark:
+            P.benchmark("figures", name)
         params:
             *DRAW[name],
             name=name,
@@ -37,10 +41,6 @@ for name, need in NEEDS.items():
             tables=str(P.table("measures").parent),
             out=str(P.figure(name, "png").with_suffix("")),
             published="--published" if "published" in need.tables else "",
-        log:
-            P.log("figures", name),
-        benchmark:
-            P.benchmark("figures", name)
         message:
             f"Drawing {name}"
         shell:

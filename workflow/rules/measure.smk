@@ -7,7 +7,9 @@ MEASURE = Fields(
         *(f"measure.{name}" for name in spec.measures),
     ],
 )
-TABLES = Fields({(): {"models": [job_of(model) for model in C.models]}}, "tables", lambda spec: [])
+TABLES = Fields(
+    {(): {"models": [job_of(model) for model in C.models]}}, "tables", lambda spec: []
+)
 
 
 rule measure_model:
@@ -19,17 +21,17 @@ rule measure_model:
         measures=MODEL.measures,
         manifest=manifest(MODEL.measures),
         units=MODEL.units,
-    params:
-        *MEASURE,
-        spec=MEASURE.spec,
-        folder=str(MODEL.folder),
-    threads: C.preset.measure_threads
-    resources:
-        gpu=GPU,
     log:
         P.log("measure_model", "{family}", "tau={tau}", "seed={seed}"),
     benchmark:
         P.benchmark("measure_model", "{family}", "tau={tau}", "seed={seed}")
+    threads: C.preset.measure_threads
+    resources:
+        gpu=GPU,
+    params:
+        *MEASURE,
+        spec=MEASURE.spec,
+        folder=str(MODEL.folder),
     message:
         "Measuring {wildcards.family}, τ = {wildcards.tau}, seed {wildcards.seed}"
     shell:
@@ -44,14 +46,14 @@ rule collect_tables:
     output:
         measures=P.table("measures"),
         history=P.table("history"),
-    params:
-        *TABLES,
-        models=Untracked(shlex.join(str(path_of(model).folder) for model in C.models)),
-        folder=str(P.table("measures").parent),
     log:
         P.log("collect_tables"),
     benchmark:
         P.benchmark("collect_tables")
+    params:
+        *TABLES,
+        models=Untracked(shlex.join(str(path_of(model).folder) for model in C.models)),
+        folder=str(P.table("measures").parent),
     message:
         "Collecting the tables"
     shell:

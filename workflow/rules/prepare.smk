@@ -11,14 +11,14 @@ rule prepare_data:
     output:
         index=INDEX,
         manifest=manifest(INDEX),
-    params:
-        *PREPARE,
-        spec=PREPARE.spec,
-        raw=str(P.data),
     log:
         P.log("prepare_data", "{dataset}"),
     benchmark:
         P.benchmark("prepare_data", "{dataset}")
+    params:
+        *PREPARE,
+        spec=PREPARE.spec,
+        raw=str(P.data),
     message:
         "Preparing {wildcards.dataset}"
     shell:

@@ -4,7 +4,9 @@ CLAIMS = Fields(
         (): {
             "preset": C.name,
             "families": C.families(C.preset.families),
-            **yaml.safe_load(Path(workflow.basedir, "config/paper/claims.yaml").read_text()),
+            **yaml.safe_load(
+                Path(workflow.basedir, "config/paper/claims.yaml").read_text()
+            ),
         }
     },
     "claims",
@@ -20,14 +22,14 @@ rule judge_claims:
         report(P.claims, caption="../report/claims.rst", category="Claims"),
         P.claims.with_suffix(".md"),
         manifest=manifest(P.claims),
-    params:
-        *CLAIMS,
-        spec=CLAIMS.spec,
-        tables=str(P.table("measures").parent),
     log:
         P.log("judge_claims"),
     benchmark:
         P.benchmark("judge_claims")
+    params:
+        *CLAIMS,
+        spec=CLAIMS.spec,
+        tables=str(P.table("measures").parent),
     message:
         "Judging the paper's claims"
     shell:

@@ -28,18 +28,18 @@ rule train_model:
         manifest=manifest(MODEL.weights),
         history=MODEL.history,
         snapshots=SNAPSHOTS,
+    log:
+        P.log("train_model", "{family}", "tau={tau}", "seed={seed}"),
+    benchmark:
+        P.benchmark("train_model", "{family}", "tau={tau}", "seed={seed}")
+    threads: lambda wildcards: C.model(*wildcards).train.recipe.threads
+    resources:
+        gpu=GPU,
     params:
         *TRAIN,
         spec=TRAIN.spec,
         folder=str(MODEL.folder),
         machine=machine_options,
-    threads: lambda wildcards: C.model(*wildcards).train.recipe.threads
-    resources:
-        gpu=GPU,
-    log:
-        P.log("train_model", "{family}", "tau={tau}", "seed={seed}"),
-    benchmark:
-        P.benchmark("train_model", "{family}", "tau={tau}", "seed={seed}")
     message:
         "Training {wildcards.family}, τ = {wildcards.tau}, seed {wildcards.seed}"
     shell:

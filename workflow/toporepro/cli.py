@@ -196,5 +196,5 @@ def _logging(path: Path | None) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write("")
-        with contextlib.redirect_stderr(_Tee(sys.stderr, file)):  # type: ignore[type-var]
+        with contextlib.redirect_stderr(_Tee(sys.stderr, file)):
             yield
