@@ -27,8 +27,8 @@ from toporepro.measure.tables import Measured, write_rows, write_units
 from toporepro.paths import ModelPaths
 from toporepro.plugins import find
 from toporepro.provenance import progress, sha256, write_manifest
+from toporepro.sheet import sheet_shape
 from toporepro.spec import MeasureSpec, SpecError, decode, encode
-from toporepro.topoloss import sheet_shape
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from toporepro.measure.responses import stream
 from toporepro.measure.result import Floats
 from toporepro.models import Inputs, family
 from toporepro.provenance import progress
+from toporepro.sheet import sheet_shape
 from toporepro.spec import SpecError, TrainSpec, nearest
-from toporepro.topoloss import sheet_shape
 
 # Images a forward pass: a CPU's caches want few, a GPU many.
 _AT_ONCE = {"cpu": 64, "cuda": 512}

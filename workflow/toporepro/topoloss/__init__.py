@@ -8,6 +8,8 @@
     loss = task_loss + topo_loss.compute(model)
 """
 
+from toporepro.sheet import SheetProblem, check_sheet, down_size, sheet_shape
+
 from .core import TopoLoss
 from .errors import SheetWarning, TopoLossError
 from .layers import unit_weights
@@ -19,7 +21,6 @@ from .pyramid import (
     laplacian_pyramid_loss_on_bias,
 )
 from .scheduler import ChainedTauScheduler, TauScheduler
-from .sheet import SheetProblem, check_sheet, down_size, sheet_coordinates, sheet_shape
 
 __all__ = [
     "ChainedTauScheduler",
@@ -35,7 +36,6 @@ __all__ = [
     "down_size",
     "laplacian_pyramid_loss",
     "laplacian_pyramid_loss_on_bias",
-    "sheet_coordinates",
     "sheet_shape",
     "unit_weights",
 ]

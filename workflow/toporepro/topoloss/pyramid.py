@@ -8,12 +8,13 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from toporepro.sheet import check_factors, sheet_shape
+
 from . import layers
 from .errors import SheetWarning, TopoLossError
 from .function import sheet_loss
 from .kernel import EPS, compute_dtype, full_precision
 from .resample import axis_operators
-from .sheet import check_factors, sheet_shape
 
 INTERPOLATIONS = ("bilinear", "nearest", "nearest-exact", "area", "bicubic")
 """Modes of ``torch.nn.functional.interpolate`` that act on each axis separately and linearly."""

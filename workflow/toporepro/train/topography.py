@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from toporepro.models.family import layers
+from toporepro.sheet import check_sheet
 from toporepro.spec import SpecError, TrainSpec
 from toporepro.topoloss import LaplacianPyramid, TopoLoss
-from toporepro.topoloss.sheet import check_sheet
 
 
 def make_topo_loss(spec: TrainSpec) -> TopoLoss:
