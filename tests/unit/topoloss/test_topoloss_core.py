@@ -175,4 +175,4 @@ print(sorted(n for n in sys.modules if n.startswith("toporepro.") and "topoloss"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
-    assert result.stdout.splitlines() == ["['toporepro']", "[]"]
+    assert result.stdout.splitlines() == ["['toporepro']", "['toporepro.sheet']"]
