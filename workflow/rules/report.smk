@@ -35,3 +35,46 @@ rule judge_claims:
     shell:
         "toporepro claims --log {log:q} --spec {params.spec:q} --tables {params.tables:q}"
         " --published {input.published:q} --out {output[0]:q}"
+
+
+MANIFESTS = [
+    *(manifest(P.prepared(spec)) for spec in DATASETS.values()),
+    *(manifest(path_of(model).weights) for model in C.models),
+    *(manifest(path_of(model).measures) for model in C.models),
+    *(manifest(P.figure(name, "png")) for name in FIGURES),
+    manifest(P.claims),
+]
+PAGE = Fields(
+    {
+        (): {
+            "preset": C.name,
+            "about": C.preset.about,
+            "figures": list(FIGURES),
+            "config": asdict(C.preset),
+            "differences": list(C.differences),
+        }
+    },
+    "report",
+    lambda spec: [],
+)
+
+
+rule write_report:
+    input:
+        P.claims,
+        [P.figure(name, "json") for name in FIGURES],
+        [P.figure(name, "png") for name in FIGURES],
+        manifests=MANIFESTS,
+    output:
+        P.report,
+    log:
+        P.log("write_report"),
+    params:
+        *PAGE,
+        spec=PAGE.spec,
+        results=str(P.root),
+    message:
+        "Writing the report"
+    shell:
+        "toporepro report --log {log:q} --spec {params.spec:q} --results {params.results:q}"
+        " --manifests {input.manifests:q} --out {output:q}"

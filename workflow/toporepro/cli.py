@@ -83,7 +83,7 @@ def _claims(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from toporepro.report.page import write_page
 
-    write_page(_mapping(options.spec), options.results, options.out)
+    write_page(_mapping(options.spec), options.results, options.manifests, options.out)
 
 
 def _config(options: argparse.Namespace) -> None:
@@ -163,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("report", _report, "Write the report, one page that opens offline.")
     sub.add_argument("--spec", required=True, help=_SPEC)
     sub.add_argument("--results", type=Path, required=True, help="results folder of the preset")
+    sub.add_argument("--manifests", type=Path, nargs="*", default=[], help="of the jobs to list")
     sub.add_argument("--out", type=Path, required=True, help="the report.html to write")
 
     sub = verb("config", _config, "Check a configuration and list the models it describes.")

@@ -1,0 +1,109 @@
+"""The run's ledger: what each job took, from the manifests and Snakemake's benchmark files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job.
+
+    Attributes:
+        rule: the kind of job, as the folder of its benchmark files is called.
+        subject: what it was about.
+        wall_seconds: summed over attempts.
+        peak_mb: largest resident memory in MB; ``None`` where it was not recorded.
+    """
+
+    rule: str
+    subject: str
+    device: str
+    attempts: int
+    wall_seconds: float
+    gpu_hours: float
+    peak_mb: float | None
+
+
+def read_manifests(paths: Iterable[Path]) -> dict[Path, Mapping[str, Any]]:
+    """The contents of manifests by path, in the order given.
+
+    Raises:
+        OSError: if one is missing.
+        ValueError: if one is no manifest.
+    """
+    contents = {}
+    for path in paths:
+        try:
+            contents[path] = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: no manifest: {error}") from None
+    return contents
+
+
+def entries(manifests: Mapping[Path, Mapping[str, Any]], benchmarks: Path) -> list[Entry]:
+    """One entry per manifest; memory from Snakemake's benchmark files below ``benchmarks``."""
+    found = []
+    for path, content in manifests.items():
+        rule, subject = _job(path, content["verb"])
+        found.append(
+            Entry(
+                rule=rule,
+                subject=subject.replace("_tau=", ", τ = ").replace("_seed=", ", seed "),
+                device=content["device"],
+                attempts=content["attempts"],
+                wall_seconds=content["wall_seconds"],
+                gpu_hours=content["gpu_hours"],
+                peak_mb=_peak(benchmarks / rule / f"{subject}.tsv"),
+            )
+        )
+    return found
+
+
+def versions(manifests: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Each package's versions over all jobs; one, unless they ran in different environments."""
+    seen: dict[str, set[str]] = {}
+    for content in manifests:
+        for name, version in {**content["packages"], "python": content["python"]}.items():
+            seen.setdefault(name, set()).add(version)
+    return {name: tuple(sorted(seen[name])) for name in sorted(seen)}
+
+
+def machines(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The machines that jobs ran on, in words."""
+    found = {
+        f"{content['machine']['system']}, {content['machine']['cores']} cores, {content['device']}"
+        for content in manifests
+    }
+    return sorted(found)
+
+
+def commits(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The git commits that results were made at; ``+`` where tracked files differed."""
+    return sorted({content["git_commit"] or "outside git" for content in manifests})
+
+
+def _job(path: Path, verb: str) -> tuple[str, str]:
+    parts: Sequence[str] = path.parts
+    if verb in ("train", "measure", "convert"):
+        return f"{verb}_model", "_".join(parts[-4:-1])
+    if verb == "prepare":
+        return "prepare_data", parts[-2]
+    if verb == "figure":
+        return "figures", path.name.split(".")[0]
+    rule = {"tables": "collect_tables", "claims": "judge_claims"}[verb]
+    return rule, rule
+
+
+def _peak(path: Path) -> float | None:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            (row,) = csv.DictReader(file, delimiter="\t")
+            return float(row["max_rss"])
+    except (OSError, KeyError, ValueError):
+        return None
