@@ -95,6 +95,15 @@ def path_of(model):
     return P.model(*job_of(model))
 
 
+def one_of(models):
+    """A wildcard's constraint: the families of these models, or nothing at all."""
+    return "|".join(sorted({model.family for model in models})) or "(?!)"
+
+
+# A network is made by the rule train_model, or by convert_checkpoint.
+CONVERTED = [model for model in C.models if model.train.checkpoint]
+TRAINED = [model for model in C.models if not model.train.checkpoint]
+
 # One lock per card: a job that computes on a GPU holds it alone.
 GPU = 1 if any(Path("/dev").glob("nvidia[0-9]*")) else 0
 

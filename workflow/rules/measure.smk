@@ -16,7 +16,7 @@ rule measure_model:
     input:
         index=data_of,
         weights=MODEL.weights,
-        snapshots=SNAPSHOTS,
+        snapshots=snapshots_of,
     output:
         measures=MODEL.measures,
         manifest=manifest(MODEL.measures),

@@ -1,11 +1,17 @@
 # Training: one job per network; every network of every family goes through the same loop.
 TRAIN = Fields(
-    {job_of(model): model.train for model in C.models},
+    {job_of(model): model.train for model in TRAINED},
     "train",
     lambda spec: modules_of(spec.architecture),
 )
 # One number for all networks of a preset, since a rule's outputs cannot depend on wildcards.
 SNAPSHOTS = [MODEL.snapshot(index) for index in range(C.preset.snapshots)]
+
+
+def snapshots_of(wildcards):
+    """The snapshots that are measured: a converted network has none."""
+    count = C.model(*wildcards).train.recipe.snapshots
+    return [P.model(*wildcards).snapshot(index) for index in range(count)]
 
 
 def data_of(wildcards):
@@ -32,6 +38,8 @@ rule train_model:
         P.log("train_model", "{family}", "tau={tau}", "seed={seed}"),
     benchmark:
         P.benchmark("train_model", "{family}", "tau={tau}", "seed={seed}")
+    wildcard_constraints:
+        family=one_of(TRAINED),
     threads: lambda wildcards: C.model(*wildcards).train.recipe.threads
     resources:
         gpu=GPU,

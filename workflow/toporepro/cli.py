@@ -52,6 +52,36 @@ def _train(options: argparse.Namespace) -> None:
     )
 
 
+def _convert(options: argparse.Namespace) -> None:
+    from toporepro.paths import ModelPaths
+    from toporepro.spec import NOT_TRAINED, CheckpointSpec, TopoSpec, canonical_tau
+    from toporepro.train.convert import convert, convert_file
+
+    if (options.file is None) == (options.spec is None):
+        raise SpecError("convert takes either FILE with --family, or --spec")
+    if options.spec is not None:
+        convert(decode(TrainSpec, options.spec), options.raw, options.lock, ModelPaths(options.out))
+        return
+    if options.family is None:
+        raise SpecError("convert FILE needs --family, a module of toporepro.models")
+    spec = TrainSpec(
+        architecture=options.family,
+        model=_mapping(options.model),
+        data=DataSpec(source="unknown"),
+        topo=TopoSpec(tau=float(canonical_tau(options.tau)), phi=options.phi),
+        recipe=NOT_TRAINED,
+        seed=0,
+        checkpoint=CheckpointSpec(
+            file=str(options.file),
+            key=options.key,
+            height=options.image,
+            width=options.image,
+            classes=options.classes,
+        ),
+    )
+    convert_file(spec, options.file, options.out)
+
+
 def _measure(options: argparse.Namespace) -> None:
     from toporepro.measure.run import measure
     from toporepro.paths import ModelPaths
@@ -137,6 +167,27 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--workers", type=int, default=0, help="processes that load data (default 0)")
     sub.add_argument("--tensorboard", type=Path, help="folder for TensorBoard events")
 
+    sub = verb("convert", _convert, "Take in a network that was trained elsewhere.")
+    sub.add_argument("file", type=Path, nargs="?", help="a .pt, .pth or .safetensors file")
+    sub.add_argument("--family", help="its architecture, a module of toporepro.models")
+    sub.add_argument("--model", default="{}", help="options of the architecture, as JSON")
+    sub.add_argument("--key", help="entry of the file that holds the weights (default: found)")
+    sub.add_argument("--tau", default="0", help="the τ it was trained with (default 0)")
+    sub.add_argument("--phi", type=float, default=3.0, help="the φ it was trained with (default 3)")
+    sub.add_argument("--classes", type=int, default=1000, help="classes (default 1000)")
+    sub.add_argument("--image", type=int, default=224, help="side of its images (default 224)")
+    sub.add_argument("--spec", help=f"in place of all that: {_SPEC}")
+    sub.add_argument("--raw", type=Path, default=Path("data"), help="folder of downloads")
+    sub.add_argument(
+        "--lock",
+        type=Path,
+        default=Path("config/checkpoints.lock.json"),
+        help="what published files are known to be",
+    )
+    sub.add_argument(
+        "--out", type=Path, required=True, help="the file to write; with --spec, a model's folder"
+    )
+
     sub = verb("measure", _measure, "Take all measures of one trained network and its snapshots.")
     sub.add_argument("--spec", required=True, help=_SPEC)
     sub.add_argument("--model", type=Path, required=True, help="the model's folder")
@@ -167,7 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, help="the report.html to write")
 
     sub = verb("config", _config, "Check a configuration and list the models it describes.")
-    sub.add_argument("--file", type=Path, default=Path("config/config.yaml"), help="the config file")
+    sub.add_argument(
+        "--file", type=Path, default=Path("config/config.yaml"), help="the config file"
+    )
     sub.add_argument("--preset", help="another preset than the file names")
     return parser
 

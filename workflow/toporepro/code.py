@@ -26,13 +26,15 @@ def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
     """The modules that a stage starts from.
 
     Args:
-        stage: ``prepare``, ``train``, ``measure``, ``tables``, ``figure``, ``claims``, ``report``.
+        stage: ``prepare``, ``train``, ``convert``, ``measure``, ``tables``, ``figure``, ``claims``,
+            ``report``.
         plugins: modules chosen by name at run time, which no import statement shows, such as
             ``models.resnet18``.
     """
     entry = {
         "prepare": "data.prepare",
         "train": "train.run",
+        "convert": "train.convert",
         "measure": "measure.run",
         "tables": "report.tables",
         "figure": "figures.run",

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -101,6 +102,37 @@ class TopoSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """From an epoch on, counted from 0, training images have so many pixels a side."""
+
+    pixels: int
+    from_epoch: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.pixels >= 1, f"pixels={self.pixels}: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Averaging:
+    """An exponential moving average of the weights, which takes the network's place in results.
+
+    Attributes:
+        decay: weight of the average so far, at each of its updates.
+        every: optimiser steps between updates.
+        from_epoch: until then the average is a copy of the network.
+    """
+
+    decay: float
+    every: int = 1
+    from_epoch: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.decay < 1, f"decay={self.decay}: in [0, 1)")
+        _require(self.every >= 1, f"every={self.every}: at least 1")
+        _require(self.from_epoch >= 0, f"from_epoch={self.from_epoch}: at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a model is trained.
 
@@ -115,9 +147,25 @@ class Recipe:
         threads: torch threads of a CPU job; they change the order of summation.
         flip, shift: augmentation: horizontal flip; random shift by up to so many pixels.
         snapshots: models kept from step 0 on, at log-spaced steps, the final one not counted.
+        resolution: side of training images by epoch; left empty, that of the data. Images stored
+            at full size, as ImageNet's, are cropped at random to it, others are resized.
+        test_pixels, test_ratio: for images stored at full size: side of the centre crop that tests
+            and measures show, and its share of the image's shorter side.
+        test_flip: tests add up the logits of each image and of its mirror image.
+        auto_augment: a policy of torchvision's, by the name its reference training gives it: the
+            learnt policies ``imagenet``, ``cifar10`` and ``svhn``, or RandAugment ``ra``,
+            TrivialAugment ``ta_wide``, ``augmix``.
+        mixup, cutmix: α of their Beta distributions, 0 for neither; with both, each step takes one
+            at random.
+        repeats: repeated augmentation: an epoch takes one sample in ``repeats``, each so many times
+            in one batch, every time augmented anew.
+        average: publish a moving average of the weights.
+
+    ``optimizer`` is ``none`` where training was elsewhere: such a recipe (see ``NOT_TRAINED``) says
+    no more than how images are shown.
     """
 
-    optimizer: Literal["adam", "adamw", "sgd"]
+    optimizer: Literal["adam", "adamw", "sgd", "none"]
     lr: float
     batch: int
     epochs: float
@@ -137,8 +185,22 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     snapshots: int = 2
+    resolution: tuple[Resolution, ...] = ()
+    test_pixels: int | None = None
+    test_ratio: float = 0.875
+    test_flip: bool = False
+    auto_augment: Literal["imagenet", "cifar10", "svhn", "ra", "ta_wide", "augmix"] | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    repeats: int = 1
+    average: Averaging | None = None
 
     def __post_init__(self) -> None:
+        self._check_images()
+        if self.optimizer == "none":
+            idle = self.lr == self.epochs == self.snapshots == 0
+            _require(idle, "optimizer='none': a network with a checkpoint is not trained")
+            return
         _require(math.isfinite(self.lr) and self.lr > 0, f"lr={self.lr}: above 0")
         _require(math.isfinite(self.epochs) and self.epochs > 0, f"epochs={self.epochs}: above 0")
         for name, least in (("batch", 1), ("accumulate", 1), ("threads", 1), ("snapshots", 1)):
@@ -152,10 +214,76 @@ class Recipe:
         _require(self.weight_decay >= 0, f"weight_decay={self.weight_decay}: at least 0")
         _require(self.clip is None or self.clip > 0, f"clip={self.clip}: above 0, or null")
 
+    def _check_images(self) -> None:
+        starts = [entry.from_epoch for entry in self.resolution]
+        _require(
+            not starts or (starts[0] == 0 and starts == sorted(set(starts))),
+            f"resolution: from_epoch {starts}: the first is 0, and each is above the one before",
+        )
+        _require(
+            self.test_pixels is None or self.test_pixels >= 1,
+            f"test_pixels={self.test_pixels}: at least 1, or null",
+        )
+        _require(0 < self.test_ratio <= 1, f"test_ratio={self.test_ratio}: in (0, 1]")
+        for name in ("mixup", "cutmix"):
+            _require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}: at least 0")
+        _require(self.repeats >= 1, f"repeats={self.repeats}: at least 1")
+
+
+NOT_TRAINED = Recipe(optimizer="none", lr=0.0, batch=1, epochs=0.0, snapshots=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSpec:
+    """Weights made elsewhere, which take the place of a training.
+
+    Attributes:
+        url: where they are published; fetched once, into ``data/checkpoints``.
+        file: or a file that is there already, relative to the repository.
+        sha256: of that file, in hexadecimal: all of it, or its first 8 digits or more.
+        key: entry of the file that holds the weights; left out, the whole file or its ``model``.
+        steps: optimiser steps behind the weights, where known; 1 says no more than *trained*.
+        channels, height, width, classes: what the network takes in and tells apart.
+        mean, std: per channel, of pixel values in 0..1: what its inputs are normalised with.
+    """
+
+    url: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    key: str | None = None
+    steps: int = 1
+    channels: int = 3
+    height: int = 224
+    width: int = 224
+    classes: int = 1000
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        _require((self.url is None) != (self.file is None), "a checkpoint has a url or a file")
+        schemes = ("http://", "https://")
+        _require(
+            self.url is None or self.url.startswith(schemes),
+            f"url={self.url!r}: an http or https address is needed",
+        )
+        _require(
+            self.sha256 is None or re.fullmatch(r"[0-9a-f]{8,64}", self.sha256) is not None,
+            f"sha256={self.sha256!r}: 8 to 64 hexadecimal digits are needed",
+        )
+        for name in ("steps", "channels", "height", "width", "classes"):
+            value = getattr(self, name)
+            _require(value >= 1, f"{name}={value}: at least 1")
+        fits = len(self.mean) == len(self.std) == self.channels and min(self.std) > 0
+        _require(fits, f"mean and std: one value for each of {self.channels} channels, std above 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec:
-    """One training: ``toporepro.models.<architecture>``, its options, data, loss and recipe."""
+    """One training: ``toporepro.models.<architecture>``, its options, data, loss and recipe.
+
+    With a ``checkpoint`` nothing is trained: its weights are the network, and ``topo`` says what is
+    known of how they came to be.
+    """
 
     architecture: str
     model: Mapping[str, Any]
@@ -164,13 +292,22 @@ class TrainSpec:
     recipe: Recipe
     seed: int
     control: Control = "none"
+    checkpoint: CheckpointSpec | None = None
+
+    def __post_init__(self) -> None:
+        idle = self.recipe.optimizer == "none"
+        _require(
+            idle == (self.checkpoint is not None),
+            "a network is trained by a recipe, or has a checkpoint: one of them",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSpec:
     """All measurements of one model: the identity its rows carry, and options per measure.
 
-    ``measures`` maps a module ``toporepro.measure.<name>`` to that module's options.
+    ``measures`` maps a module ``toporepro.measure.<name>`` to that module's options. Of a set with
+    more than ``images`` images only so many, evenly spaced, are shown; ``None`` shows all.
     """
 
     preset: str
@@ -179,6 +316,7 @@ class MeasureSpec:
     seed: int
     threads: int
     measures: Mapping[str, Mapping[str, Any]]
+    images: int | None = None
 
 
 def encode(value: object) -> str:

@@ -24,6 +24,8 @@ from toporepro.paths import Paths
 from toporepro.plugins import find, names
 from toporepro.sheet import check_sheet
 from toporepro.spec import (
+    NOT_TRAINED,
+    CheckpointSpec,
     DataSpec,
     MeasureSpec,
     Recipe,
@@ -37,6 +39,8 @@ from toporepro.spec import (
 )
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+# What a recipe may say of networks that are not trained here.
+_SHOWING = ("test_pixels", "test_ratio", "test_flip", "channels_last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,7 @@ class Resolved:
     datasets: Mapping[str, DataSpec]
     models: tuple[Model, ...]
     differences: tuple[str, ...]
+    absent: Mapping[str, str]
 
     def model(self, family: str, tau: str, seed: int | str) -> Model:
         """The model of these wildcards.
@@ -79,6 +84,10 @@ class Resolved:
         chosen = self.preset.figures[name].families
         return tuple(self.preset.families) if chosen is None else chosen
 
+    def _shown_source(self, family: str) -> str:
+        """The data source of a family's images, whichever of its two it is shown."""
+        return next(model.train.data.source for model in self.models if model.family == family)
+
     def families(self, shown: typing.Iterable[str]) -> dict[str, dict[str, Any]]:
         """What figures and claims need to know of families."""
         described = {}
@@ -87,7 +96,7 @@ class Resolved:
             described[name] = {
                 "label": family.label,
                 "architecture": family.architecture,
-                "dataset": self.preset.data[family.data].source,
+                "dataset": self._shown_source(name),
                 "control": family.control,
                 "control_of": family.like if family.control != "none" else None,
                 "taus": [canonical_tau(tau) for tau in sorted(family.taus)],
@@ -131,7 +140,8 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
         key: _options("measure", key, options, f"measures.{key}")
         for key, options in preset.measures.items()
     }
-    models = tuple(_models(name, preset, datasets, measures))
+    _check_stand_ins(preset)
+    models = tuple(_models(name, preset, datasets, measures, root))
     _check_figures(preset)
     return Resolved(
         name=name,
@@ -141,6 +151,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
         datasets=datasets,
         models=models,
         differences=tuple(_differences(before, merged)),
+        absent={**preset.absent, **_stand_ins(preset, root)},
     )
 
 
@@ -219,6 +230,7 @@ def _models(
     preset: Preset,
     datasets: Mapping[str, DataSpec],
     measures: Mapping[str, dict[str, Any]],
+    root: Path,
 ) -> Iterator[Model]:
     for name, family in preset.families.items():
         where = f"families.{name}"
@@ -232,20 +244,21 @@ def _models(
         taus = _distinct(f"{where}.taus", [_tau(f"{where}.taus", tau) for tau in family.taus])
         seeds = _distinct(f"{where}.seeds", family.seeds)
         model = _options("models", family.architecture, family.model, where)
-        recipe = validate(
-            Recipe, {"snapshots": preset.snapshots, **family.recipe}, f"{where}.recipe"
-        )
+        checkpoints = _checkpoints(where, family, taus)
+        recipe = _recipe(where, family, preset.snapshots)
         _check_sheets(where, family, model)
+        data = datasets[_shown_data(preset, family, root)]
         for tau in taus:
             for seed in seeds:
                 train = TrainSpec(
                     architecture=family.architecture,
                     model=model,
-                    data=datasets[family.data],
+                    data=data,
                     topo=_topo(where, family, tau),
                     recipe=recipe,
                     seed=seed,
                     control=family.control,
+                    checkpoint=checkpoints.get(tau),
                 )
                 chosen = {key: measures[key] for key in sorted(family.measures)}
                 measure_spec = MeasureSpec(
@@ -255,8 +268,67 @@ def _models(
                     seed=seed,
                     threads=preset.measure_threads,
                     measures=chosen,
+                    images=preset.images,
                 )
                 yield Model(family=name, tau=tau, seed=seed, train=train, measure=measure_spec)
+
+
+def _checkpoints(where: str, family: Family, taus: tuple[str, ...]) -> dict[str, CheckpointSpec]:
+    """The family's checkpoints by canonical τ: none at all, or one for each τ."""
+    if not family.checkpoints:
+        return {}
+    place = f"{where}.checkpoints"
+    _distinct(place, [_tau(place, tau) for tau in family.checkpoints])
+    found = {_tau(place, tau): entry for tau, entry in family.checkpoints.items()}
+    trained = [key for key in family.recipe if key not in _SHOWING]
+    if trained:
+        raise ConfigError(
+            f"{where}.recipe.{trained[0]}: networks with `checkpoints` are not trained; "
+            f"their recipe says how images are shown: {', '.join(_SHOWING)}"
+        )
+    if family.control != "none":
+        raise ConfigError(f"{where}.control: networks with `checkpoints` are no controls")
+    lacking = [tau for tau in taus if tau not in found]
+    if lacking:
+        raise ConfigError(f"{place}: none for τ = {', '.join(lacking)} of `taus`")
+    return found
+
+
+def _recipe(where: str, family: Family, snapshots: int) -> Recipe:
+    content = {"snapshots": snapshots, **family.recipe}
+    if family.checkpoints:
+        content = {**dataclasses.asdict(NOT_TRAINED), **family.recipe}
+    recipe: Recipe = validate(Recipe, content, f"{where}.recipe")
+    if recipe.optimizer == "none" and not family.checkpoints:
+        raise ConfigError(f"{where}.recipe.optimizer='none': only with `checkpoints`")
+    return recipe
+
+
+def _shown_data(preset: Preset, family: Family, root: Path) -> str:
+    """The entry of ``data`` that a family is shown: its own, or the one that stands in for it."""
+    stand_in = preset.data[family.data].instead
+    use = stand_in is not None and family.checkpoints and _missing(preset, family.data, root)
+    return stand_in if stand_in is not None and use else family.data
+
+
+def _missing(preset: Preset, name: str, root: Path) -> str | None:
+    """Which of the user's own files for a dataset are absent, in words."""
+    entry = preset.data[name]
+    plugin = find("data", entry.source)
+    options = plugin.Options(**_options("data", entry.source, entry.options, f"data.{name}"))
+    missing: str | None = plugin.missing(options, root / Paths("").raw(entry.source))
+    return missing
+
+
+def _stand_ins(preset: Preset, root: Path) -> dict[str, str]:
+    """What cannot be had because a dataset stands in for another, and why."""
+    found = {}
+    for family in preset.families.values():
+        shown = _shown_data(preset, family, root)
+        if shown != family.data:
+            why = " ".join((_missing(preset, family.data, root) or "").split())
+            found[f"accuracy on {family.data}"] = f"{shown} stands in for it: {why}"
+    return found
 
 
 def _tau(where: str, tau: float) -> str:
@@ -296,6 +368,18 @@ def _check_sheets(where: str, family: Family, model: Mapping[str, Any]) -> None:
         for problem in check_sheet(layers[layer], family.phi):
             if problem.fatal or not family.allow_collapse:
                 raise ConfigError(f"{where}.phi={family.phi:g}: layer {layer}: {problem.message}")
+
+
+def _check_stand_ins(preset: Preset) -> None:
+    for name, entry in preset.data.items():
+        where = f"data.{name}.instead={entry.instead!r}"
+        if entry.instead is None:
+            continue
+        if entry.instead not in preset.data or entry.instead == name:
+            others = [other for other in preset.data if other != name]
+            raise ConfigError(f"{where}: {nearest(entry.instead, others)}")
+        if not hasattr(find("data", entry.source), "missing"):
+            raise ConfigError(f"{where}: {entry.source} is never missing")
 
 
 def _check_figures(preset: Preset) -> None:

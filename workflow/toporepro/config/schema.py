@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from toporepro.spec import Control, Schedule
+from toporepro.spec import CheckpointSpec, Control, Schedule
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 Named = Annotated[str, Field(min_length=1)]
@@ -31,10 +31,13 @@ class Family:
     """Weights τ of the topographic term."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     """Seeds of initialisation, data order and augmentation."""
-    recipe: dict[str, Any]
-    """How it is trained: the fields of toporepro.spec.Recipe."""
     measures: Annotated[tuple[str, ...], Field(min_length=1)]
     """Which of the preset's `measures` are taken."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """How it is trained: the fields of toporepro.spec.Recipe; with `checkpoints`, only those that
+    say how test images are shown."""
+    checkpoints: dict[float, CheckpointSpec] = field(default_factory=dict)
+    """In place of a recipe: where the weights of each τ come from."""
     model: dict[str, Any] = field(default_factory=dict)
     """Options of the architecture."""
     like: str | None = None
@@ -61,6 +64,9 @@ class Dataset:
     """Module of toporepro.data that prepares it."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the source."""
+    instead: str | None = None
+    """Another entry of `data`, shown to networks that are not trained here while the user's own
+    files for this one are absent; what cannot be measured on it is then listed as missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,8 @@ class Preset:
     about: Named
     """What this preset is for, on which hardware, in how long."""
     snapshots: Annotated[int, Field(ge=1)]
-    """Models kept of each training, at log-spaced steps from step 0 on."""
+    """Models kept of each training, at log-spaced steps from step 0 on; of no use where all
+    networks have checkpoints."""
     data: dict[str, Dataset]
     """Datasets by name."""
     families: Annotated[dict[str, Family], Field(min_length=1)]
@@ -105,6 +112,11 @@ class Preset:
     """Options of each measure, by its module in toporepro.measure."""
     measure_threads: Annotated[int, Field(ge=1)] = 1
     """Torch threads of a measuring job on a CPU."""
+    images: Annotated[int, Field(ge=1)] | None = None
+    """Show measures at most so many images of a set, evenly spaced, as a machine without a GPU may
+    need; tables and figures then say so."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """What this preset cannot have, and why: said in the table `missing` and under each figure."""
     figures: dict[str, Figure]
     """Figures to draw, by their module in toporepro.figures."""
     style: Style = Style()

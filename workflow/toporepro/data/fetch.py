@@ -37,6 +37,8 @@ class RemoteFile:
         urls: mirrors of the same bytes, tried in this order.
         bytes: its exact size.
         sha256, md5: its checksums in hexadecimal, as far as its makers publish them; at least one.
+        first: of a file that nobody has published a checksum of: the caller notes the one it finds.
+            None is needed then, and ``sha256`` may be its first digits.
     """
 
     name: str
@@ -44,13 +46,14 @@ class RemoteFile:
     bytes: int
     sha256: str | None = None
     md5: str | None = None
+    first: bool = False
 
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or self.name.startswith("."):
             raise ValueError(f"name={self.name!r}: a plain file name is needed")
         if not self.urls or any(urlsplit(url).scheme not in ("http", "https") for url in self.urls):
             raise ValueError(f"{self.name}: urls={self.urls}: http or https addresses are needed")
-        if not self.sha256 and not self.md5:
+        if not self.first and not self.checksums:
             raise ValueError(f"{self.name}: a checksum is needed")
         if self.bytes < 1:
             raise ValueError(f"{self.name}: bytes={self.bytes}: at least 1")
@@ -61,6 +64,9 @@ class RemoteFile:
         known = {"sha256": self.sha256, "md5": self.md5}
         return {name: value.lower() for name, value in known.items() if value}
 
+    def _agrees(self, found: str, expected: str) -> bool:
+        return found.startswith(expected) if self.first else found == expected
+
     def fault(self, path: Path) -> str | None:
         """What is wrong with a file on disk, or ``None`` if it is this one."""
         size = path.stat().st_size
@@ -69,9 +75,24 @@ class RemoteFile:
         for name, expected in self.checksums.items():
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, name).hexdigest()
-            if found != expected:
+            if not self._agrees(found, expected):
                 return f"{name} {found} found, {expected} expected"
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement:
+    """What a server says of a file without sending it.
+
+    Attributes:
+        bytes: its size.
+        sha256: its SHA-256, if the server is one that announces it (the Hugging Face Hub).
+        commit: the publisher's commit that holds it, if the server tells.
+    """
+
+    bytes: int
+    sha256: str | None
+    commit: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +193,60 @@ def fetch_all(
             ]
             raise DataError("\n".join([str(error), *lines])) from None
     return tuple(paths)
+
+
+def announced(url: str, *, patience: Patience = PATIENT) -> Announcement:
+    """Ask a server about a file: its size, and its SHA-256 where the server is the hub.
+
+    Raises:
+        DataError: if the server does not answer, or does not know the size.
+    """
+    import requests
+
+    answer = "not asked"
+    for attempt in range(patience.attempts):
+        if attempt:
+            time.sleep(min(patience.pause * 2 ** (attempt - 1), _LONGEST_PAUSE))
+        try:
+            with requests.Session() as session:
+                return _ask(session, url, patience)
+        except requests.RequestException as error:
+            answer = _reason(error, patience)
+        except _InterruptedError as error:
+            answer = str(error)
+        except _UnusableError as error:
+            answer = str(error)
+            break
+    raise DataError(f"{_shown(url)}: {answer}")
+
+
+def _ask(session: requests.Session, url: str, patience: Patience) -> Announcement:
+    commit = None
+    for _ in range(_REDIRECTS):
+        response = session.head(
+            url,
+            headers={"Accept-Encoding": "identity", "User-Agent": "toporepro"},
+            allow_redirects=False,
+            timeout=(patience.connect, patience.stall),
+        )
+        headers, status = response.headers, response.status_code
+        commit = headers.get("X-Repo-Commit", commit)
+        digest = headers.get("X-Linked-ETag", "").removeprefix("W/").strip('"').lower()
+        linked = headers.get("X-Linked-Size", "")
+        if status < 400 and re.fullmatch(r"[0-9a-f]{64}", digest) and linked.isdigit():
+            return Announcement(bytes=int(linked), sha256=digest, commit=commit)
+        if response.is_redirect:
+            url = _redirected(url, headers["Location"])
+            continue
+        if status in (408, 425, 429) or status >= 500:
+            raise _InterruptedError(f"{status} {response.reason or ''}".strip())
+        if status != 200:
+            raise _UnusableError(f"{status} {response.reason or ''}".strip())
+        length = headers.get("Content-Length", "")
+        if not length.isdigit():
+            raise _UnusableError("does not say how large the file is")
+        return Announcement(bytes=int(length), sha256=None, commit=commit)
+    raise _UnusableError(f"more than {_REDIRECTS} redirects")
 
 
 def _download(file: RemoteFile, part: Path, patience: Patience) -> None:

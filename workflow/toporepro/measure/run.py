@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +22,7 @@ from toporepro import models
 from toporepro.code import code_hash, stage_modules
 from toporepro.data.store import PreparedImages
 from toporepro.measure import cache
-from toporepro.measure.result import Result
+from toporepro.measure.result import Result, Row
 from toporepro.measure.subject import Subject, topographic_layers
 from toporepro.measure.tables import Measured, write_rows, write_units
 from toporepro.paths import ModelPaths
@@ -86,7 +87,12 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
                 progress(what)
                 started = time.monotonic()
                 subject = subject or Subject.load(
-                    checkpoint.path, images, seed=spec.seed, final=checkpoint.final, device=device
+                    checkpoint.path,
+                    images,
+                    seed=spec.seed,
+                    final=checkpoint.final,
+                    device=device,
+                    limit=spec.images,
                 )
                 result: Result = item.plugin.measure(subject, item.options)
                 entry = cache.Entry(result, attempt, time.monotonic() - started)
@@ -95,6 +101,8 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
                 progress(f"{what} (kept)")
             entries.append(entry)
             found.append(Measured(checkpoint.step, sheets, entry.result))
+    if spec.images is not None:
+        found.append(Measured(checkpoints[-1].step, sheets, _cut(found, images, spec.images)))
     write_rows(model.measures, spec, found)
     write_units(model.units, spec, found)
     plugins = [f"measure.{item.name}" for item in measures]
@@ -109,6 +117,13 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
         attempts=len({entry.attempt for entry in entries}),
         device=device,
     )
+
+
+def _cut(found: Sequence[Measured], images: PreparedImages, limit: int) -> Result:
+    """Rows ``images``: how many were shown of each split that was cut to the limit."""
+    shown = sorted({row.stimuli for item in found for row in item.result.rows})
+    cut = [name for name in shown if name in images.splits and images.splits[name].count > limit]
+    return Result(tuple(Row("", name, "images", float(limit)) for name in cut))
 
 
 def _measures(spec: MeasureSpec) -> list[_Measure]:
@@ -152,6 +167,7 @@ def _key(
         "data": data_digest,
         "seed": spec.seed,
         "threads": spec.threads,
+        "images": spec.images,
         "device": device,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,7 +37,8 @@ class SetStatistics:
     Attributes:
         moments: of every topographic layer's responses.
         profiles: layer → mean response to each class that occurs, (units, classes).
-        accuracy: share of images whose largest output is their label's.
+        accuracy: share of images whose largest output is their label's; ``nan``, as is the loss, if
+            the network does not know the data's classes.
         loss: mean cross-entropy, without label smoothing, in nats.
     """
 
@@ -58,6 +62,8 @@ class Subject:
         final: whether this is the trained network and not a snapshot on the way.
         device: where it computes.
         layers: its topographic layers and their numbers of units.
+        limit: most images shown of a split, evenly spaced; ``None`` shows all.
+        labelled: whether the data's labels are the network's own classes.
     """
 
     module: nn.Module
@@ -69,13 +75,25 @@ class Subject:
     final: bool
     device: torch.device
     layers: dict[str, int]
+    limit: int | None = None
+    labelled: bool = True
     _passes: dict[tuple[str, str], SetStatistics] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(
-        cls, checkpoint: Path, images: PreparedImages, *, seed: int, final: bool, device: str
+        cls,
+        checkpoint: Path,
+        images: PreparedImages,
+        *,
+        seed: int,
+        final: bool,
+        device: str,
+        limit: int | None = None,
     ) -> Subject:
         """Load a checkpoint.
+
+        A network that was trained elsewhere may be shown images of classes that it does not know;
+        they are then stimuli without labels.
 
         Raises:
             CheckpointError: if the file is no usable checkpoint.
@@ -85,7 +103,11 @@ class Subject:
         metadata = models.read_metadata(checkpoint)
         height, width, channels = images.shape
         shown = Inputs(channels=channels, height=height, width=width, classes=len(images.classes))
-        if shown != metadata.inputs:
+        labelled = shown.classes == metadata.inputs.classes
+        foreign = metadata.spec.checkpoint is not None
+        if dataclasses.replace(shown, classes=metadata.inputs.classes) != metadata.inputs or not (
+            labelled or foreign
+        ):
             raise SpecError(f"{checkpoint}: built for {metadata.inputs}, but the data is {shown}")
         module = models.load(checkpoint).to(device)
         if metadata.spec.recipe.channels_last:
@@ -100,6 +122,8 @@ class Subject:
             final=final,
             device=torch.device(device),
             layers=topographic_layers(metadata.spec),
+            limit=limit,
+            labelled=labelled,
         )
 
     def sheet(self, layer: str) -> tuple[int, int]:
@@ -142,24 +166,30 @@ class Subject:
 
     def _pass(self, stimuli: str, precision: Precision) -> SetStatistics:
         split = self.images.split(stimuli)
-        labels = torch.from_numpy(np.array(split.labels)).to(self.device)
+        chosen = self.chosen(len(split))
+        labels = torch.from_numpy(np.array(split.labels[chosen])).to(self.device)
         progress(f"  {len(labels)} {stimuli} images through {len(self.layers)} layers")
         moments = {layer: Moments(units, self.device) for layer, units in self.layers.items()}
-        classes = self.inputs.classes
+        classes = len(self.images.classes)
         sums = {
             layer: torch.zeros(classes, units, dtype=torch.float64, device=self.device)
             for layer, units in self.layers.items()
         }
         right = loss = 0.0
-        answers = stream(self.module, list(self.layers), self._inputs(split.images), precision)
+        answers = stream(
+            self.module, list(self.layers), self._inputs(split.images, chosen), precision
+        )
         for target, (found, outputs) in zip(
             torch.split(labels, self._at_once), answers, strict=True
         ):
             for layer, responses in found.items():
                 moments[layer].update(responses)
                 sums[layer].index_add_(0, target, responses.double())
-            right += float((outputs.argmax(dim=1) == target).sum())
-            loss += float(functional.cross_entropy(outputs.double(), target, reduction="sum"))
+            if self.labelled:
+                right += float((outputs.argmax(dim=1) == target).sum())
+                loss += float(functional.cross_entropy(outputs.double(), target, reduction="sum"))
+            else:
+                right = loss = math.nan
         counts = torch.bincount(labels, minlength=classes)
         here = counts > 0
         profiles = {
@@ -168,11 +198,21 @@ class Subject:
         }
         return SetStatistics(moments, profiles, right / len(labels), loss / len(labels))
 
-    def _inputs(self, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Iterator[Tensor]:
+    def chosen(self, count: int) -> npt.NDArray[np.int64]:
+        """Indices of the images shown of a split of ``count``: all, or ``limit`` evenly spaced."""
+        if self.limit is None or count <= self.limit:
+            return np.arange(count)
+        return np.arange(self.limit) * count // self.limit
+
+    def _inputs(
+        self, images: npt.NDArray[np.uint8], chosen: npt.NDArray[np.int64]
+    ) -> Iterator[Tensor]:
         """Batches of a split, normalised as in training: (pixel / 255 − mean) / std."""
-        for start in range(0, len(images), self._at_once):
-            chosen = torch.from_numpy(np.array(images[start : start + self._at_once]))
-            pixels = as_input(chosen.to(self.device), self.images.mean, self.images.std)
+        made = self.spec.checkpoint
+        mean, std = (made or self.images).mean, (made or self.images).std
+        for start in range(0, len(chosen), self._at_once):
+            some = torch.from_numpy(np.array(images[chosen[start : start + self._at_once]]))
+            pixels = as_input(some.to(self.device), mean, std)
             yield pixels if self.spec.recipe.channels_last else pixels.contiguous()
 
     @property

@@ -46,7 +46,7 @@ def save(path: Path, module: nn.Module, spec: TrainSpec, inputs: Inputs, step: i
 
 def dump(module: nn.Module, spec: TrainSpec, inputs: Inputs, step: int) -> bytes:
     """The bytes of a checkpoint: parameters and buffers, tied ones once, and the metadata."""
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in _own_tensors(module).items()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in own_tensors(module).items()}
     metadata = {"spec": encode(spec), "inputs": encode(inputs), "step": str(step)}
     data = safetensors.torch.save(tensors, metadata)
     # The library writes the header's keys in an order of its own, another one each time.
@@ -108,7 +108,7 @@ def insert(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     Raises:
         CheckpointError: naming ``source`` and the tensors that differ.
     """
-    own = _own_tensors(module)
+    own = own_tensors(module)
     problems = [f"{name} is missing" for name in own if name not in weights]
     problems += [f"{name} is not a tensor of this network" for name in weights if name not in own]
     for name, tensor in own.items():
@@ -122,7 +122,7 @@ def insert(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
         tensor.copy_(weights[name])
 
 
-def _own_tensors(module: nn.Module) -> dict[str, Tensor]:
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The state dict, by sorted name, tied tensors under their first name only."""
     own: dict[Any, tuple[str, Tensor]] = {}
     for name, tensor in sorted(module.state_dict().items()):

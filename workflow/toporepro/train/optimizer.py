@@ -7,14 +7,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from toporepro.spec import Recipe
+from toporepro.spec import Recipe, SpecError
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Adam, AdamW or SGD with momentum, in their fused forms.
 
     One-dimensional parameters (norms, biases) are spared weight decay unless the recipe says so.
+
+    Raises:
+        SpecError: if the recipe is that of a network which is not trained.
     """
+    if recipe.optimizer == "none":
+        raise SpecError("optimizer='none': a network with a checkpoint is converted, not trained")
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     for parameter in network.parameters():
