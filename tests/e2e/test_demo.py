@@ -20,7 +20,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 def claims(copy: Copy, claim: str) -> dict[str, dict[str, str]]:
     with (copy.results / "claims.csv").open() as file:
-        return {row["family"]: row for row in csv.DictReader(file) if row["claim"] == claim}
+        rows = [row for row in csv.DictReader(file) if row["claim"] == claim]
+    return {row["id"].split("/")[1]: row for row in rows}
 
 
 def test_smoothness_rises_with_tau_in_both_families(demo: Copy) -> None:

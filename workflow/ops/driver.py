@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import re
@@ -26,6 +25,7 @@ def snakemake(preset: str, *arguments: str, cores: int = 1) -> list[str]:
 
 def reproduce(preset: str, cores: int) -> int:
     """Run a preset to its report; print its claims and the paths of its pages."""
+    from toporepro.report.claims import read_claims
     from toporepro.report.render import render_terminal
 
     status = _run(snakemake(preset, cores=cores))
@@ -35,8 +35,7 @@ def reproduce(preset: str, cores: int) -> int:
     page, other = root / "report.html", root / "snakemake-report.html"
     if not other.exists() or other.stat().st_mtime < page.stat().st_mtime:
         status = _run(snakemake(preset, "--quiet", "--report", str(other)))
-    with (root / "claims.csv").open(encoding="utf-8", newline="") as file:
-        print(render_terminal(list(csv.DictReader(file))))
+    print(render_terminal(read_claims(root / "claims.csv")))
     print(f"\nreport: {page}\nSnakemake's own report: {other}")
     return status
 
