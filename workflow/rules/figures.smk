@@ -2,7 +2,13 @@
 PUBLISHED = "config/paper/figures.csv"
 STYLE = asdict(C.preset.style)
 FIGURES = {
-    name: {"preset": C.name, "families": C.families(C.shown(name)), "style": STYLE}
+    name: {
+        "preset": C.name,
+        "families": C.families(C.shown(name)),
+        "style": STYLE,
+        "absent": dict(C.absent),
+        "images": C.preset.images,
+    }
     for name in C.preset.figures
 }
 NEEDS = {name: needs(name, spec) for name, spec in FIGURES.items()}

@@ -8,7 +8,9 @@ MEASURE = Fields(
     ],
 )
 TABLES = Fields(
-    {(): {"models": [job_of(model) for model in C.models]}}, "tables", lambda spec: []
+    {(): {"models": [job_of(model) for model in C.models], "absent": dict(C.absent)}},
+    "tables",
+    lambda spec: [],
 )
 
 
@@ -46,15 +48,18 @@ rule collect_tables:
     output:
         measures=P.table("measures"),
         history=P.table("history"),
+        missing=P.table("missing"),
     log:
         P.log("collect_tables"),
     benchmark:
         P.benchmark("collect_tables")
     params:
         *TABLES,
+        absent=Untracked(encode(dict(C.absent))),
         models=Untracked(shlex.join(str(path_of(model).folder) for model in C.models)),
         folder=str(P.table("measures").parent),
     message:
         "Collecting the tables"
     shell:
-        "toporepro tables --log {log:q} --models {params.models} --out {params.folder:q}"
+        "toporepro tables --log {log:q} --models {params.models}"
+        " --absent {params.absent:q} --out {params.folder:q}"

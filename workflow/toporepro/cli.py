@@ -92,7 +92,7 @@ def _measure(options: argparse.Namespace) -> None:
 def _tables(options: argparse.Namespace) -> None:
     from toporepro.report.tables import collect
 
-    collect(options.models, options.out)
+    collect(options.models, options.out, _mapping(options.absent))
 
 
 def _figure(options: argparse.Namespace) -> None:
@@ -195,6 +195,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("tables", _tables, "Collect the models' measurements into tidy tables.")
     sub.add_argument("--models", type=Path, nargs="+", required=True, help="the models' folders")
+    sub.add_argument("--absent", default="{}", help="what cannot be had, and why, as JSON")
     sub.add_argument("--out", type=Path, required=True, help="folder of the tables")
 
     sub = verb("figure", _figure, "Draw one figure from tidy tables.")

@@ -65,7 +65,37 @@ def test_a_manifest_names_the_inputs(folders: list[Path], tmp_path: Path) -> Non
     tables.collect(folders, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "measures.manifest.json").read_text())
     assert len(content["inputs"]) == 2 * len(folders)
-    assert set(content["outputs"]) == {"measures.csv", "history.csv"}
+    assert set(content["outputs"]) == {"measures.csv", "history.csv", "missing.csv"}
+
+
+def test_a_network_that_was_not_trained_here_has_an_empty_history(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    for folder in folders:
+        (folder / "history.csv").write_text(",".join(synthetic.HISTORY) + "\n")
+    tables.collect(folders, tmp_path / "out")
+    assert len(tables.read_history(tmp_path / "out" / "history.csv")) == 0
+
+
+def test_what_is_missing_is_listed_with_its_reason(folders: list[Path], tmp_path: Path) -> None:
+    path = folders[0] / "measures.csv"
+    (head, first, *_) = path.read_text().splitlines()
+    identity = first.split(",")[:5]
+    network = "{1} τ={2} seed={3}".format(*identity)
+    rows = [
+        [*identity, "", "0", "test", "accuracy", "nan"],
+        [*identity, "fc1", "0", "test", "smoothness", "nan"],
+        [*identity, "mean", "0", "test", "smoothness", "0.5"],
+        [*identity, "", "0", "test", "images", "40"],
+    ]
+    path.write_text("\n".join([head, *(",".join(row) for row in rows)]) + "\n")
+    tables.collect(folders, tmp_path / "out", {"τ = 7": "never published"})
+    assert (tmp_path / "out" / "missing.csv").read_text().splitlines() == [
+        "what,why",
+        "τ = 7,never published",
+        f'"accuracy of {network}, step {identity[4]} on test",not defined for what was shown',
+        f"the rest of test for {network},40 images were shown of it",
+    ]
 
 
 @pytest.mark.parametrize(

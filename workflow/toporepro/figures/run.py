@@ -14,7 +14,7 @@ A figure's module defines, at its top level and without importing anything heavy
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,9 @@ def figure(
     """Draw figure ``name`` and write ``{out}.png``, ``.svg``, ``.json`` (and ``.gif`` of a film).
 
     Args:
-        spec: ``preset``; ``families`` (see ``report.selection.Family``); ``style``
-            (see ``style.Style``), which may be left out.
+        spec: ``preset``; ``families`` (see ``report.selection.Family``). May be left out:
+            ``style`` (see ``style.Style``); ``absent``, what the preset cannot have, and why;
+            ``images``, the most that were shown of a set.
         tables: folder of the tidy tables.
         units: ``units.parquet`` of the models that ``needs`` names.
         out: path of the figure, less its suffix.
@@ -91,7 +92,7 @@ def figure(
         "name": name,
         "title": module.TITLE,
         "order": module.ORDER,
-        "facts": module.facts(spec, data),
+        "facts": [*module.facts(spec, data), *_limits(spec)],
         "files": [path.name for path in made],
     }
     write_json(note, content)
@@ -104,6 +105,14 @@ def figure(
         outputs=[*made, note],
         wall_seconds=time.monotonic() - started,
     )
+
+
+def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences on what the preset cannot have or did not show in full."""
+    for what, why in spec.get("absent", {}).items():
+        yield f"Not to be had: {what} ({why})."
+    if spec.get("images") is not None:
+        yield f"Measured on at most {spec['images']} images of each set, evenly spaced."
 
 
 def _write_gif(path: Path, frames: Sequence[Any], milliseconds: int) -> None:

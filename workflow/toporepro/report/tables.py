@@ -6,7 +6,7 @@ import csv
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ MEASURES = (*IDENTITY, "step", "layer", "sparsity", "stimuli", "metric", "value"
 HISTORY = ("step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", "test_accuracy")
 # The history's own τ follows its schedule, so it stands beside the τ that names the model.
 HISTORY_TABLE = (*IDENTITY, *("scheduled_tau" if name == "tau" else name for name in HISTORY))
+MISSING = ("what", "why")
 
 Row = tuple[str, ...]
 
@@ -32,12 +33,16 @@ class TableError(ValueError):
     """A row that cannot be right: names the file, the line, and what is wrong."""
 
 
-def collect(models: Sequence[Path], out: Path) -> None:
-    """The verb ``toporepro tables``: ``measures.csv`` and ``history.csv`` in folder ``out``.
+def collect(models: Sequence[Path], out: Path, absent: Mapping[str, str] | None = None) -> None:
+    """The verb ``toporepro tables``: ``measures.csv``, ``history.csv``, ``missing.csv`` in ``out``.
+
+    The history of a network that was not trained here is empty.
 
     Args:
         models: the models' folders; their order does not matter.
         out: folder of the tables.
+        absent: what the preset cannot have, and why; listed as missing, before measures of whole
+            networks that are not defined and sets of images that were not shown in full.
 
     Raises:
         TableError: on a malformed or a repeated row, and on two folders of the same model.
@@ -59,13 +64,17 @@ def collect(models: Sequence[Path], out: Path) -> None:
         history += [(*identity, *row) for _, row in _read(model.history, HISTORY, _history_problem)]
     _write(out / "measures.csv", MEASURES, sorted(measures, key=_measure_key))
     _write(out / "history.csv", HISTORY_TABLE, sorted(history, key=_history_key))
+    _write(out / "missing.csv", MISSING, _missing(measures, absent or {}))
     inputs = [path for model in folders for path in (model.measures, model.history)]
     write_manifest(
         verb="tables",
-        spec={"models": [_spoken(identity) for identity in sorted(owners)]},
+        spec={
+            "models": [_spoken(identity) for identity in sorted(owners)],
+            "absent": dict(absent or {}),
+        },
         modules=stage_modules("tables"),
         inputs=inputs,
-        outputs=[out / "measures.csv", out / "history.csv"],
+        outputs=[out / f"{name}.csv" for name in ("measures", "history", "missing")],
         wall_seconds=time.monotonic() - started,
     )
 
@@ -135,7 +144,7 @@ def _read(path: Path, header: Row, problem: Callable[[Row], str | None]) -> list
         raise TableError(f"{path}: not a table: {error}") from None
     except OSError as error:
         raise TableError(f"{path}: {error.strerror}") from None
-    if not rows:
+    if not rows and header == MEASURES:
         raise TableError(f"{path}: no rows")
     return rows
 
@@ -185,6 +194,18 @@ def _identity(rows: Sequence[tuple[int, Row]], path: Path) -> Row:
         if row[: len(IDENTITY)] != first:
             raise TableError(f"{path}, line {line}: another model than the lines above")
     return first
+
+
+def _missing(measures: Iterable[Row], absent: Mapping[str, str]) -> Iterator[Row]:
+    yield from absent.items()
+    for row in sorted(measures, key=_measure_key):
+        _, family, tau, seed, step, layer, _, stimuli, metric, value = row
+        network = f"{family} τ={tau} seed={seed}"
+        if layer in ("", "mean") and math.isnan(float(value)):
+            shown = f" on {stimuli}" if stimuli else ""
+            yield f"{metric} of {network}, step {step}{shown}", "not defined for what was shown"
+        elif metric == "images":
+            yield f"the rest of {stimuli} for {network}", f"{value} images were shown of it"
 
 
 def _spoken(identity: Row) -> str:
