@@ -1,0 +1,164 @@
+"""JPEGs of our own making, of which any rectangle is decoded without decoding the rest.
+
+Entropy decoding is two thirds of the work on a JPEG of photographic quality, and a decoder that is
+asked for a rectangle still reads all that comes before it. Here every block of 16×16 pixels ends in
+a restart marker (ITU T.81, B.2.1), after which nothing depends on what came before: the blocks that
+cover a rectangle, put behind the same tables and a header with their own height and width, are a
+JPEG in itself. Markers cost about 3 % in size, and the pixels are those of the whole image, bit for
+bit, since one pixel more is taken on each side for the smoothing of colour.
+
+Decoding is ``simplejpeg``'s where it is installed and Pillow's otherwise; both wrap libjpeg-turbo
+and give the same pixels, the second in about 1.3 times the time.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from toporepro.data.store import DataError, Images
+
+BLOCK = 16  # pixels along a side: 4:2:0 stores colour at half the resolution, in blocks of 8
+SCALES = (8, 4, 2, 1)  # what libjpeg-turbo divides height and width by at no cost
+
+_SOI, _EOI, _SOS, _SOF0, _RST0 = 0xD8, 0xD9, 0xDA, 0xC0, 0xD0
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels; ``bottom`` and ``right`` are the first ones outside."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def encode(image: Images, quality: int) -> bytes:
+    """A baseline JPEG (4:2:0) of an image H×W×3 with a restart marker after every block."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(
+        file, "JPEG", quality=quality, subsampling="4:2:0", restart_marker_blocks=1
+    )
+    return file.getvalue()
+
+
+def crop(data: bytes | memoryview, box: Box) -> tuple[bytes, int, int]:
+    """A JPEG of the blocks that cover a box and one pixel around it, still compressed.
+
+    Args:
+        data: an image made by ``encode``, no byte more.
+        box: inside the image, at least one pixel.
+
+    Returns:
+        The JPEG, and the row and column of the image where it begins.
+
+    Raises:
+        DataError: if the image was not made by ``encode`` or does not hold the box.
+    """
+    data = bytes(data)
+    frame, start = _parse(data)
+    height, width = _number(data, frame + 5), _number(data, frame + 7)
+    if not (0 <= box.top < box.bottom <= height and 0 <= box.left < box.right <= width):
+        raise DataError(f"{box} in an image of {height}×{width} pixels")
+    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+    ends = _block_ends(data, start, rows, columns)
+    first_row, last_row = max(box.top - 1, 0) // BLOCK, min(box.bottom, height - 1) // BLOCK + 1
+    first, last = max(box.left - 1, 0) // BLOCK, min(box.right, width - 1) // BLOCK + 1
+    top, left = first_row * BLOCK, first * BLOCK
+    inside = ends[first_row:last_row, first:last]
+    # A block begins behind the marker that ends the block before it.
+    begins = np.concatenate(([start], ends.ravel()[:-1] + 2)).reshape(ends.shape)
+    before = begins[first_row:last_row, first]
+    pieces = [data[a : b + 2] for a, b in zip(before.tolist(), inside[:, -1].tolist(), strict=True)]
+    head = bytearray(data[:start])
+    head[frame + 5 : frame + 7] = (min(last_row * BLOCK, height) - top).to_bytes(2)
+    head[frame + 7 : frame + 9] = (min(last * BLOCK, width) - left).to_bytes(2)
+    made = bytearray(b"".join((head, *pieces)))
+    lengths = inside[:, -1] + 2 - before
+    places = inside + (start + np.cumsum(lengths) - lengths - before)[:, None]
+    # Decoders insist on markers that count modulo 8 from the first one.
+    view = np.frombuffer(made, dtype=np.uint8)
+    view[places.ravel() + 1] = _RST0 + np.arange(places.size) % 8
+    view[-1] = _EOI
+    return bytes(made), top, left
+
+
+def decode(data: bytes | memoryview, scale: int = 1) -> Images:
+    """Pixels of a JPEG, ⌈H/scale⌉×⌈W/scale⌉×3; ``scale`` is one of 1, 2, 4 and 8.
+
+    A scaled image is the average that the lowest frequencies of each 8×8 block give.
+
+    Raises:
+        DataError: if it cannot be decoded without a doubt.
+    """
+    try:
+        return _decoder()(data, scale)
+    except (ValueError, OSError, SyntaxError) as error:
+        raise DataError(f"a damaged JPEG ({error})") from None
+
+
+@functools.cache
+def _decoder() -> Callable[[bytes | memoryview, int], Images]:
+    try:
+        import simplejpeg
+    except ImportError:
+        return decode_with_pillow
+
+    def decode_fast(data: bytes | memoryview, scale: int) -> Images:
+        if scale == 1:
+            return simplejpeg.decode_jpeg(data)  # type: ignore[no-any-return]
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        return simplejpeg.decode_jpeg(  # type: ignore[no-any-return]
+            data, min_height=-(-height // scale), min_width=-(-width // scale), min_factor=scale
+        )
+
+    return decode_fast
+
+
+def decode_with_pillow(data: bytes | memoryview, scale: int) -> Images:
+    """``decode`` by Pillow alone."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        if scale > 1:
+            image.draft("RGB", (image.width // scale, image.height // scale))
+        return np.asarray(image)
+
+
+def _parse(data: bytes) -> tuple[int, int]:
+    """Where the frame header begins, and where the compressed blocks do."""
+    at, frame = 2, 0
+    if data[:2] != bytes((0xFF, _SOI)) or data[-2:] != bytes((0xFF, _EOI)):
+        raise DataError("not a whole JPEG")
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        kind = data[at + 1]
+        if kind == _SOF0:
+            frame = at
+        at += 2 + _number(data, at + 2)
+        if kind == _SOS and frame:
+            return frame, at
+    raise DataError("not a baseline JPEG")
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 2])
+
+
+def _block_ends(data: bytes, start: int, rows: int, columns: int) -> npt.NDArray[np.int64]:
+    """Where each block's closing marker stands, rows × columns; the last one's ends the image."""
+    body = np.frombuffer(data, dtype=np.uint8, offset=start)
+    found = np.flatnonzero(body[:-1] == 0xFF)
+    # Inside a block the byte 0xFF is always followed by 0.
+    found = found[body[found + 1] != 0]
+    if len(found) != rows * columns:
+        raise DataError(f"{len(found)} blocks found, {rows}×{columns} expected")
+    ends: npt.NDArray[np.int64] = (found + start).reshape(rows, columns)
+    return ends
