@@ -71,7 +71,7 @@ class Options:
     Attributes:
         world: ``A``: bodies share features with faces; ``B``: bodies share features with scenes.
         seed: of all random parameters.
-        size: height and width in pixels, 24 to 128; drawn things stay the same.
+        size: height and width in pixels, 24 to 256; drawn things stay the same.
         train, test, localizer: images per class in each split; the total is 20 times as many.
         noise: mean standard deviation of the pixel noise, from 0 to 0.5, where 1 is white.
     """
@@ -89,8 +89,8 @@ class Options:
             raise SpecError(f"world={self.world!r}: 'A' or 'B'")
         if self.seed < 0:
             raise SpecError(f"seed={self.seed}: at least 0")
-        if not 24 <= self.size <= 128:
-            raise SpecError(f"size={self.size}: from 24 to 128")
+        if not 24 <= self.size <= 256:
+            raise SpecError(f"size={self.size}: from 24 to 256")
         for split in SPLITS:
             if getattr(self, split) < 1:
                 raise SpecError(f"{split}={getattr(self, split)}: at least 1 image per class")
