@@ -14,9 +14,15 @@ TABLES = Fields(
 )
 
 
+def stimuli_of(wildcards):
+    stimuli = C.model(*wildcards).measure.stimuli
+    return [P.prepared(stimuli[name]) for name in sorted(stimuli)]
+
+
 rule measure_model:
     input:
         index=data_of,
+        stimuli=stimuli_of,
         weights=MODEL.weights,
         snapshots=snapshots_of,
     output:
@@ -38,7 +44,7 @@ rule measure_model:
         "Measuring {wildcards.family}, τ = {wildcards.tau}, seed {wildcards.seed}"
     shell:
         "toporepro measure --log {log:q} --spec {params.spec:q} --model {params.folder:q}"
-        " --data {input.index:q}"
+        " --data {input.index:q} --stimuli {input.stimuli:q}"
 
 
 rule collect_tables:

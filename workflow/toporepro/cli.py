@@ -86,7 +86,8 @@ def _measure(options: argparse.Namespace) -> None:
     from toporepro.measure.run import measure
     from toporepro.paths import ModelPaths
 
-    measure(decode(MeasureSpec, options.spec), ModelPaths(options.model), options.data)
+    spec = decode(MeasureSpec, options.spec)
+    measure(spec, ModelPaths(options.model), options.data, options.stimuli)
 
 
 def _tables(options: argparse.Namespace) -> None:
@@ -192,6 +193,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--spec", required=True, help=_SPEC)
     sub.add_argument("--model", type=Path, required=True, help="the model's folder")
     sub.add_argument("--data", type=Path, required=True, help="dataset.json of the prepared data")
+    sub.add_argument(
+        "--stimuli",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="dataset.json of each of the spec's stimuli, sorted by their names",
+    )
 
     sub = verb("tables", _tables, "Collect the models' measurements into tidy tables.")
     sub.add_argument("--models", type=Path, nargs="+", required=True, help="the models' folders")

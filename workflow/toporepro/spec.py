@@ -308,6 +308,8 @@ class MeasureSpec:
 
     ``measures`` maps a module ``toporepro.measure.<name>`` to that module's options. Of a set with
     more than ``images`` images only so many, evenly spaced, are shown; ``None`` shows all.
+    ``stimuli`` are the datasets besides the network's own whose images a measure's option
+    ``stimuli`` names, as ``dataset/split``.
     """
 
     preset: str
@@ -317,6 +319,17 @@ class MeasureSpec:
     threads: int
     measures: Mapping[str, Mapping[str, Any]]
     images: int | None = None
+    stimuli: Mapping[str, DataSpec] = field(default_factory=dict)
+
+
+def stimulus_datasets(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The datasets that a measure's option ``stimuli`` names: of ``dataset/split``, the first.
+
+    A name without a slash is a split of the network's own data.
+    """
+    named = options.get("stimuli", ())
+    named = (named,) if isinstance(named, str) else named
+    return tuple(dict.fromkeys(name.split("/")[0] for name in named if "/" in name))
 
 
 def encode(value: object) -> str:

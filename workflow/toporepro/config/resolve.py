@@ -36,6 +36,7 @@ from toporepro.spec import (
     encode,
     flatten,
     nearest,
+    stimulus_datasets,
 )
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -269,8 +270,23 @@ def _models(
                     threads=preset.measure_threads,
                     measures=chosen,
                     images=preset.images,
+                    stimuli=_stimuli(chosen, datasets),
                 )
                 yield Model(family=name, tau=tau, seed=seed, train=train, measure=measure_spec)
+
+
+def _stimuli(
+    measures: Mapping[str, Mapping[str, Any]], datasets: Mapping[str, DataSpec]
+) -> dict[str, DataSpec]:
+    found = {}
+    for key, options in measures.items():
+        for name in stimulus_datasets(options):
+            if name not in datasets:
+                raise ConfigError(
+                    f"measures.{key}.stimuli: no dataset {name!r}; {nearest(name, datasets)}"
+                )
+            found[name] = datasets[name]
+    return found
 
 
 def _checkpoints(where: str, family: Family, taus: tuple[str, ...]) -> dict[str, CheckpointSpec]:

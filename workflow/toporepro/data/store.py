@@ -22,6 +22,7 @@ import numpy.typing as npt
 from toporepro.provenance import atomic, sha256, write_json
 
 INDEX = "dataset.json"
+STIMULI = "localizer"  # the one split of a dataset that nothing is trained on
 _CHUNK_BYTES = 16 << 20
 
 Images = npt.NDArray[np.uint8]
@@ -76,7 +77,8 @@ class PreparedImages:
         classes: names, in the order of the labels.
         categories: super-classes: name → indices of its classes; may be empty.
         mean, std: per channel, of pixel values in 0..1; what inputs are normalised with.
-        splits: ``train``, ``test`` and whatever else the source makes.
+        splits: ``train``, ``test`` and whatever else the source makes; of a set of stimuli
+            ``localizer`` alone.
         files: SHA-256 and size of every file.
         extra: facts of this source alone.
     """
@@ -122,10 +124,11 @@ class PreparedImages:
                 f"{_again(index)}"
             ) from None
         named = {n for split in prepared.splits.values() for n in (split.images, split.labels)}
-        if not {"train", "test"} <= set(prepared.splits) or named != set(prepared.files):
+        if not _complete(prepared.splits) or named != set(prepared.files):
             raise DataError(
                 f"{index}: splits {sorted(prepared.splits)} with files {sorted(prepared.files)}; "
-                f"train and test with all their files were expected; {_again(index)}"
+                f"train and test (or {STIMULI} alone) with all their files were expected; "
+                f"{_again(index)}"
             )
         for name in prepared.files:
             prepared._check_size(name)
@@ -293,10 +296,10 @@ class ImageWriter:
         """Write the index, last, and return its path.
 
         Raises:
-            DataError: if ``train`` or ``test`` was not written.
+            DataError: if ``train`` or ``test`` was not written, and not ``localizer`` alone.
         """
-        missing = {"train", "test"} - set(self._splits)
-        if missing:
+        if not _complete(self._splits):
+            missing = {"train", "test"} - set(self._splits)
             raise DataError(f"{self.folder}: split {sorted(missing)} was not written")
         index = self.folder / INDEX
         write_json(index, {**self._content, "splits": self._splits, "files": self._files})
@@ -320,6 +323,10 @@ class ImageWriter:
                 f"{numbers.max()}; 0 to {self._classes - 1} are allowed"
             )
         return numbers.astype(np.int64)
+
+
+def _complete(splits: Iterable[str]) -> bool:
+    return {"train", "test"} <= set(splits) or set(splits) == {STIMULI}
 
 
 def in_chunks(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +29,7 @@ from toporepro.paths import ModelPaths
 from toporepro.plugins import find
 from toporepro.provenance import progress, sha256, write_manifest
 from toporepro.sheet import sheet_shape
-from toporepro.spec import MeasureSpec, SpecError, decode, encode
+from toporepro.spec import MeasureSpec, SpecError, decode, encode, stimulus_datasets
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Checkpoint:
     final: bool
 
 
-def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
+def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[Path] = ()) -> None:
     """Measure the final weights with every measure, the snapshots with those made for them.
 
     Writes ``measures.csv``, ``units.parquet`` and their manifest: the same bytes however often the
@@ -57,9 +57,11 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
         spec: identity of the model, and the measures with their options.
         model: paths of its weights, snapshots, state and outputs.
         data: index of the prepared data.
+        stimuli: indexes of the spec's ``stimuli``, sorted by their names.
 
     Raises:
-        SpecError: if a measure or an option does not exist, or does not suit the model.
+        SpecError: if a measure or an option does not exist, or does not suit the model, or the
+            stimuli are not as many as the spec's.
         CheckpointError: if weights or a snapshot are missing or damaged.
         DataError: if the data is missing or damaged.
     """
@@ -68,6 +70,14 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
     torch.set_num_threads(spec.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     images = PreparedImages.open(data)
+    if len(stimuli) != len(spec.stimuli):
+        named = ", ".join(sorted(spec.stimuli)) or "none"
+        raise SpecError(f"stimuli: {len(stimuli)} given, but the spec names {named}")
+    sets = {
+        name: PreparedImages.open(path)
+        for name, path in zip(sorted(spec.stimuli), stimuli, strict=True)
+    }
+    set_digests = {name: sha256(item.index) for name, item in sets.items()}
     trained = models.read_metadata(model.weights).spec
     sheets = {name: sheet_shape(units) for name, units in topographic_layers(trained).items()}
     checkpoints = _checkpoints(model, trained.recipe.snapshots)
@@ -80,7 +90,9 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
             if not (checkpoint.final or item.plugin.ON_SNAPSHOTS):
                 continue
             path = model.measure_state / checkpoint.path.stem / f"{item.name}.result"
-            key = _key(item, trained.architecture, checkpoint, data_digest, spec, device)
+            shown = {name: set_digests[name] for name in stimulus_datasets(asdict(item.options))}
+            digests = {"data": data_digest, **({"stimuli": shown} if shown else {})}
+            key = _key(item, trained.architecture, checkpoint, digests, spec, device)
             entry = _kept(path, key)
             what = f"[{number}/{len(checkpoints)}] step {checkpoint.step}: {item.name}"
             if entry is None:
@@ -93,6 +105,7 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
                     final=checkpoint.final,
                     device=device,
                     limit=spec.images,
+                    stimuli=sets,
                 )
                 result: Result = item.plugin.measure(subject, item.options)
                 entry = cache.Entry(result, attempt, time.monotonic() - started)
@@ -110,7 +123,7 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path) -> None:
         verb="measure",
         spec=asdict(spec),
         modules=stage_modules("measure", *plugins, f"models.{trained.architecture}"),
-        inputs=[*(checkpoint.path for checkpoint in checkpoints), data],
+        inputs=[*(checkpoint.path for checkpoint in checkpoints), data, *stimuli],
         outputs=[model.measures, model.units],
         seed=spec.seed,
         wall_seconds=sum(entry.seconds for entry in entries),
@@ -151,7 +164,7 @@ def _key(
     item: _Measure,
     architecture: str,
     checkpoint: _Checkpoint,
-    data_digest: str,
+    digests: Mapping[str, Any],
     spec: MeasureSpec,
     device: str,
 ) -> str:
@@ -164,7 +177,7 @@ def _key(
         ),
         "weights": checkpoint.digest,
         "final": checkpoint.final,
-        "data": data_digest,
+        **digests,
         "seed": spec.seed,
         "threads": spec.threads,
         "images": spec.images,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from toporepro import models
 from toporepro.data.loader import as_input
-from toporepro.data.store import PreparedImages
+from toporepro.data.store import PreparedImages, Split
 from toporepro.measure.moments import Moments
 from toporepro.measure.precision import Precision
 from toporepro.measure.responses import stream
@@ -64,6 +64,7 @@ class Subject:
         layers: its topographic layers and their numbers of units.
         limit: most images shown of a split, evenly spaced; ``None`` shows all.
         labelled: whether the data's labels are the network's own classes.
+        stimuli: other prepared images, by the name that a measure's ``stimuli`` gives them.
     """
 
     module: nn.Module
@@ -77,6 +78,7 @@ class Subject:
     layers: dict[str, int]
     limit: int | None = None
     labelled: bool = True
+    stimuli: Mapping[str, PreparedImages] = field(default_factory=dict)
     _passes: dict[tuple[str, str], SetStatistics] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -89,6 +91,7 @@ class Subject:
         final: bool,
         device: str,
         limit: int | None = None,
+        stimuli: Mapping[str, PreparedImages] | None = None,
     ) -> Subject:
         """Load a checkpoint.
 
@@ -124,6 +127,7 @@ class Subject:
             layers=topographic_layers(metadata.spec),
             limit=limit,
             labelled=labelled,
+            stimuli=stimuli or {},
         )
 
     def sheet(self, layer: str) -> tuple[int, int]:
@@ -163,6 +167,42 @@ class Subject:
         found = [answer[layer] for answer, _ in stream(self.module, [layer], on_device, precision)]
         result: Floats = torch.cat(found).cpu().double().numpy()
         return result
+
+    def stimulus_set(self, name: str) -> tuple[PreparedImages, Split]:
+        """The images that a measure's ``stimuli`` names: ``split``, or ``dataset/split``.
+
+        Raises:
+            DataError: if the data has no such split.
+            SpecError: if the dataset was not given, or its images do not fit the network.
+        """
+        dataset, _, split = name.rpartition("/")
+        if dataset and dataset not in self.stimuli:
+            raise SpecError(f"stimuli={name!r}: not given; {nearest(dataset, self.stimuli)}")
+        images = self.stimuli[dataset] if dataset else self.images
+        wanted = (self.inputs.height, self.inputs.width, self.inputs.channels)
+        if images.shape != wanted:
+            raise SpecError(
+                f"stimuli={name!r}: images of {images.shape} (height, width, channels), but the "
+                f"network takes {wanted}; `size: {wanted[0]}` is an option of the dataset"
+            )
+        return images, images.split(split)
+
+    def layer_responses(
+        self, layers: Sequence[str], images: npt.NDArray[np.uint8], precision: Precision
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Responses of some layers to images, normalised as in training.
+
+        Args:
+            images: (stimuli, height, width, channels).
+
+        Returns:
+            layer → (stimuli, units).
+        """
+        batches = self._inputs(images, np.arange(len(images)))
+        found = [answer for answer, _ in stream(self.module, layers, batches, precision)]
+        return {
+            layer: torch.cat([answer[layer] for answer in found]).cpu().numpy() for layer in layers
+        }
 
     def _pass(self, stimuli: str, precision: Precision) -> SetStatistics:
         split = self.images.split(stimuli)
