@@ -166,7 +166,7 @@ def test_bodies_share_colours_with_faces_in_a_and_scenes_in_b() -> None:
     [
         ({"world": "C"}, "world='C'"),
         ({"size": 16}, "size=16"),
-        ({"size": 129}, "size=129"),
+        ({"size": 257}, "size=257"),
         ({"train": 0}, "train=0"),
         ({"localizer": 0}, "localizer=0"),
         ({"noise": -0.1}, "noise=-0.1"),

@@ -294,7 +294,6 @@ def _checkpoints(where: str, family: Family, taus: tuple[str, ...]) -> dict[str,
     if not family.checkpoints:
         return {}
     place = f"{where}.checkpoints"
-    _distinct(place, [_tau(place, tau) for tau in family.checkpoints])
     found = {_tau(place, tau): entry for tau, entry in family.checkpoints.items()}
     trained = [key for key in family.recipe if key not in _SHOWING]
     if trained:

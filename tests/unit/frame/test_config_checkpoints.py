@@ -1,0 +1,125 @@
+"""Families whose weights come from checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toporepro.config import ConfigError, resolve
+from toporepro.data import digits
+from toporepro.spec import NOT_TRAINED, CheckpointSpec, Recipe, SpecError
+
+ROOT = Path(__file__).parents[3]
+URL = "https://example.org/a/b/{tau}.pt"
+
+
+def published(**changes: Any) -> Any:
+    family = {
+        "label": "Theirs",
+        "architecture": "resnet18",
+        "data": "world_a",
+        "phi": 3,
+        "taus": [0.5, 1],
+        "seeds": [0],
+        "checkpoints": {0.5: {"url": URL}, "1.0": {"url": URL, "sha256": "0" * 8}},
+        "measures": ["accuracy"],
+        **changes,
+    }
+    return {"theirs": family}
+
+
+def tiny(**changes: Any) -> Any:
+    return resolve({"preset": "tests/presets/tiny.yaml", "overrides": {"tiny": changes}}, ROOT)
+
+
+def test_a_checkpoint_takes_the_place_of_a_recipe() -> None:
+    resolved = tiny(families=published(), images=7)
+    model = resolved.model("theirs", "1", 0)
+    assert model.train.checkpoint == CheckpointSpec(url=URL, sha256="0" * 8)
+    assert model.train.recipe == NOT_TRAINED
+    assert model.measure.images == 7
+    assert resolved.model("mlp", "0", 0).train.checkpoint is None
+
+
+def test_a_recipe_may_say_how_images_are_shown() -> None:
+    recipe = {"test_pixels": 28, "channels_last": True}
+    found = tiny(families=published(recipe=recipe)).model("theirs", "1", 0).train.recipe
+    assert (found.test_pixels, found.channels_last, found.optimizer) == (28, True, "none")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"recipe": {"lr": 0.1}}, "families.theirs.recipe.lr: networks with `checkpoints`"),
+        ({"taus": [0.5, 1, 5, 7]}, "families.theirs.checkpoints: none for τ = 5, 7 of `taus`"),
+        ({"control": "random_labels"}, "are no controls"),
+        ({"checkpoints": {1: {}}}, "a checkpoint has a url or a file"),
+        ({"checkpoints": {1: {"url": URL, "file": "f"}}}, "a checkpoint has a url or a file"),
+        ({"checkpoints": {1: {"url": "ftp://a/b"}}}, "an http or https address is needed"),
+        ({"checkpoints": {1: {"url": URL, "sha256": "xyz"}}}, "8 to 64 hexadecimal digits"),
+        ({"checkpoints": {1: {"url": URL, "uri": 1}}}, "uri: unknown key; did you mean url"),
+        ({"checkpoints": {1: {"file": "f", "mean": [0.5]}}}, "one value for each of 3 channels"),
+        ({"checkpoints": {}}, "families.theirs.recipe.optimizer: missing"),
+        (
+            {"checkpoints": {}, "recipe": {**vars(NOT_TRAINED)}},
+            "optimizer='none': only with `checkpoints`",
+        ),
+    ],
+)
+def test_what_cannot_be(changes: dict[str, Any], says: str) -> None:
+    family = published()
+    for key, value in changes.items():
+        family["theirs"][key] = value
+    with pytest.raises(ConfigError) as caught:
+        tiny(families=family)
+    assert says in str(caught.value)
+
+
+def test_a_spec_is_trained_or_has_a_checkpoint() -> None:
+    with pytest.raises(SpecError, match="is not trained"):
+        Recipe(optimizer="none", lr=0.1, batch=1, epochs=1)
+
+
+def stand_in(instead: str = "world_a") -> Any:
+    return {
+        "data": {"mine": {"source": "digits", "instead": instead}},
+        "families": published(data="mine"),
+    }
+
+
+@pytest.mark.parametrize("absent", [None, "no scans in\n data/digits"])
+def test_one_dataset_stands_in_for_another(
+    absent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def missing(options: digits.Options, raw: Path) -> str | None:
+        asked.append(raw)
+        return absent
+
+    monkeypatch.setattr(digits, "missing", missing, raising=False)
+    resolved = tiny(**stand_in())
+    shown = resolved.model("theirs", "1", 0).train.data.source
+    assert shown == ("digits" if absent is None else "image_world")
+    assert resolved.families(["theirs"])["theirs"]["dataset"] == shown
+    reason = {"accuracy on mine": "world_a stands in for it: no scans in data/digits"}
+    assert resolved.absent == (reason if absent else {})
+    assert set(asked) == {ROOT / "data" / "digits"}
+
+
+def test_what_cannot_stand_in() -> None:
+    with pytest.raises(ConfigError, match="digits is never missing"):
+        tiny(**stand_in())
+    with pytest.raises(ConfigError, match=r"data\.mine\.instead='world_b': did you mean world_a"):
+        tiny(**stand_in("world_b"))
+
+
+def test_released_says_what_is_not_published() -> None:
+    resolved = resolve({"preset": "released"}, ROOT)
+    assert all(model.train.checkpoint for model in resolved.models)
+    assert any("GPT-Neo" in what for what in resolved.absent)
+    substitutes = [name for name in resolved.preset.families if name.endswith("_torchvision")]
+    for name in substitutes:
+        assert "a substitute" in resolved.preset.families[name].label
+        assert resolved.preset.families[name].taus == (0,)
+    assert len(substitutes) == 3
