@@ -5,12 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage, stats
 
 from toporepro.data import loader
 from toporepro.data.loader import Batches, Shard
 from toporepro.data.store import Split
-from toporepro.spec import SpecError
+from toporepro.spec import Resolution, SpecError
 
 
 def split_of(count: int, side: int = 3, channels: int = 1) -> Split:
@@ -180,3 +181,62 @@ def test_as_input_normalises_and_keeps_channels_last() -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
     assert found.dtype is torch.float32
     assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@settings(deadline=None, max_examples=40)
+@given(count=st.integers(1, 40), batch=st.integers(1, 30), repeats=st.integers(1, 4))
+def test_repeated_augmentation_takes_fewer_samples_several_times(
+    count: int, batch: int, repeats: int
+) -> None:
+    batches = batches_of(count, batch, repeats=repeats)
+    draws = [batches.draw(step) for step in range(-(-2 * count // batch))]
+    turns = np.concatenate([turn for turn, _ in draws])[: 2 * count]
+    samples = np.concatenate([sample for _, sample in draws])[: 2 * count]
+    for epoch in range(2):
+        here = slice(epoch * count, (epoch + 1) * count)
+        order = loader.permutation(5, loader.ORDER, epoch, count)
+        np.testing.assert_array_equal(samples[here], np.repeat(order, repeats)[:count])
+        assert set(turns[here]) <= set(range(epoch * repeats, (epoch + 1) * repeats))
+    assert len(set(zip(turns, samples, strict=True))) == 2 * count  # no augmentation comes twice
+
+
+def test_resolution_follows_the_epoch() -> None:
+    resolution = (Resolution(pixels=2), Resolution(pixels=5, from_epoch=1.5))
+    batches = batches_of(20, 10, resolution=resolution)
+    assert [batches[step][0][0].shape[1:3] for step in range(5)] == [(2, 2)] * 3 + [(5, 5)] * 2
+    assert batches_of(20, 10)[0][0][0].shape[1:3] == (3, 3)
+
+
+def test_resizing_equals_pillow() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1, 24, 18, 3), dtype=np.uint8)
+    for pixels in (7, 40):
+        found = loader.resize(image, pixels)[0]
+        expected = Image.fromarray(image[0]).resize((pixels, pixels), Image.Resampling.BILINEAR)
+        assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
+    np.testing.assert_array_equal(loader.resize(image, None), image)
+
+
+def test_retouching_gets_bits_of_its_own_for_every_turn_of_a_sample() -> None:
+    seen: dict[int, list[int]] = {}
+
+    def look(images: np.ndarray, bits: np.ndarray) -> np.ndarray:
+        for sample, number in zip(images[:, 0, 0, 0].tolist(), bits.tolist(), strict=True):
+            seen.setdefault(sample, []).append(number)
+        return images + 1
+
+    batches = batches_of(12, 6, retouch=look, repeats=2)
+    images, labels = batches[0][0]
+    np.testing.assert_array_equal(images[:, 0, 0, 0], labels + 1)
+    assert len(batches[1][0][0]) == 6
+    numbers = [number for drawn in seen.values() for number in drawn]
+    assert len(numbers) == len(set(numbers)) == 12
+    assert all(len(drawn) == 2 for drawn in seen.values())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_testing_sees_every_image_once_in_order(workers: int) -> None:
+    split = split_of(23)
+    parts = list(loader.in_order(split, 10, workers=workers))
+    assert [len(labels) for _, labels in parts] == [10, 10, 3]
+    np.testing.assert_array_equal(torch.cat([images for images, _ in parts]), split.images)
+    np.testing.assert_array_equal(torch.cat([labels for _, labels in parts]), split.labels)

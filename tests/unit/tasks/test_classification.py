@@ -12,7 +12,7 @@ from toporepro import tasks
 from toporepro.data.loader import Shard
 from toporepro.data.store import DataError, ImageWriter
 from toporepro.models import Inputs
-from toporepro.spec import DataSpec, Recipe, SpecError, TopoSpec, TrainSpec
+from toporepro.spec import DataSpec, Recipe, Resolution, SpecError, TopoSpec, TrainSpec
 from toporepro.tasks.classification import Classification, open_task
 
 
@@ -151,3 +151,69 @@ def test_augmentation_reaches_the_batches(data: Path) -> None:
     ]
     assert torch.equal(batches[0][1], batches[1][1])
     assert not torch.equal(batches[0][0], batches[1][0])
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_mixed_loss_equals_cross_entropy_with_torchvisions_soft_labels(
+    data: Path, repeats: int
+) -> None:
+    task = task_of(data, mixup=0.8, cutmix=1.0, label_smoothing=0.1, repeats=repeats)
+    network = task.build()
+    for step in range(4):
+        (batch,) = next(task.batches(range(step, step + 1), Shard(), workers=0, pin=False))
+        images, labels, weights, share = batch
+        found = task.loss(network, batch)
+        pixels = (images.numpy() / 255 - [0.2, 0.4, 0.6]) / [0.5, 1.0, 2.0]
+        pixels = torch.tensor(pixels.transpose(0, 3, 1, 2)).float()[repeats:]
+        logits = network(pixels * weights + pixels.roll(repeats, 0) * (1 - weights))
+        one_hot = torch.nn.functional.one_hot(labels[repeats:], 3).float()
+        targets = share * one_hot + (1 - share) * one_hot.roll(repeats, 0)
+        expected = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=0.1)
+        torch.testing.assert_close(found.value, expected)
+        right = logits.argmax(1) == (labels[repeats:] if share >= 0.5 else labels[:-repeats])
+        assert found.accuracy == right.float().mean()
+    assert not task_of(data, mixup=0.8, control="topoloss_only").loss(network, batch).value.grad_fn
+
+
+def test_tests_of_mirror_images_add_logits(data: Path) -> None:
+    task = task_of(data, test_flip=True)
+    network = task.build()
+    split = task.data.split("test")
+    logits = torch.zeros(len(split), 3)
+    for images in (split.images, split.images[:, :, ::-1]):
+        pixels = (images / 255 - [0.2, 0.4, 0.6]) / [0.5, 1.0, 2.0]
+        logits += network(torch.tensor(pixels.transpose(0, 3, 1, 2)).float())
+    expected = (logits.argmax(1).numpy() == split.labels).mean()
+    assert task.evaluate(network, torch.device("cpu")) == pytest.approx(expected)
+    assert task_of(data).evaluate(network, torch.device("cpu")) != pytest.approx(expected)
+
+
+def test_an_epoch_and_a_batch_of_every_augmentation(data: Path) -> None:
+    spec = task_of(
+        data,
+        flip=True,
+        shift=1,
+        auto_augment="ra",
+        mixup=0.2,
+        cutmix=1.0,
+        repeats=3,
+        accumulate=2,
+    ).spec
+    resolution = (Resolution(pixels=6), Resolution(pixels=8, from_epoch=0.5))
+    recipe = dataclasses.replace(spec.recipe, resolution=resolution)
+    convolutional = {"architecture": "resnet18", "model": {"width": 0.25}, "recipe": recipe}
+    task = open_task(dataclasses.replace(spec, **convolutional), data)
+    shapes = [
+        [tuple(tensor.shape) for tensor in batch]
+        for passes in task.batches(range(5), Shard(accumulate=2), workers=0, pin=False)
+        for batch in passes
+    ]
+    side = [6] * 6 + [8] * 4  # two passes a step; 40 samples are five steps
+    assert shapes == [[(7, s, s, 3), (7,), (s, s), ()] for s in side]
+
+
+def test_sizes_that_cannot_be(data: Path) -> None:
+    with pytest.raises(SpecError, match=r"test_pixels=5: .* leave it out"):
+        task_of(data, test_pixels=5)
+    with pytest.raises(SpecError, match=r"mlp takes images of one size; \[6\] given, and 4"):
+        task_of(data, resolution=(Resolution(pixels=6),))

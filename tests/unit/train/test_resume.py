@@ -14,7 +14,7 @@ import pytest
 from tiny_training import digests, start, tiny_spec
 
 from toporepro.paths import ModelPaths
-from toporepro.spec import Schedule, TrainSpec
+from toporepro.spec import Averaging, Resolution, Schedule, TrainSpec
 from toporepro.train import run, state
 from toporepro.train.run import train
 
@@ -83,6 +83,19 @@ RESNET: dict[str, Any] = {
     "lr_schedule": Schedule(kind="cosine", warmup_epochs=0.5, start=0.1),
 }
 
+EVERYTHING: dict[str, Any] = {
+    "architecture": "resnet50",
+    "model": {"width": 0.25},
+    "flip": True,
+    "auto_augment": "ra",
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "repeats": 2,
+    "resolution": (Resolution(pixels=12), Resolution(pixels=16, from_epoch=1.0)),
+    "test_flip": True,
+    "average": Averaging(decay=0.8, every=2, from_epoch=0.5),
+}
+
 
 @pytest.mark.parametrize(
     "spec",
@@ -90,8 +103,9 @@ RESNET: dict[str, Any] = {
         tiny_spec(optimizer="adamw", weight_decay=0.1, clip=1.0, precision="bfloat16"),
         tiny_spec(control="topoloss_only"),
         tiny_spec(**RESNET),
+        tiny_spec(**EVERYTHING),
     ],
-    ids=["adamw", "topoloss_only", "resnet18"],
+    ids=["adamw", "topoloss_only", "resnet18", "everything"],
 )
 def test_lost_at_any_step(
     spec: TrainSpec,
@@ -100,7 +114,7 @@ def test_lost_at_any_step(
     out: ModelPaths,
     tmp_path: Path,
 ) -> None:
-    images = coloured if spec.architecture == "resnet18" else data
+    images = data if spec.architecture == "mlp" else coloured
     train(spec, images, undisturbed := ModelPaths(tmp_path / "undisturbed"))
     for step in (0, 1, 6):
         with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_training import change, digests, tiny_spec
+from tiny_training import change, digests, rows_of, tiny_spec
 from torch import nn
 from torch.nn import functional
 
@@ -24,13 +24,6 @@ from toporepro.train import run, state
 from toporepro.train.errors import DivergedError, TrainError
 from toporepro.train.lease import Lease, LeaseError
 from toporepro.train.run import train
-
-
-def rows_of(out: ModelPaths) -> list[dict[str, float]]:
-    header, *lines = out.history.read_text().splitlines()
-    names = header.split(",")
-    values = [[float(cell) if cell else math.nan for cell in line.split(",")] for line in lines]
-    return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def weights_of(out: ModelPaths) -> dict[str, torch.Tensor]:

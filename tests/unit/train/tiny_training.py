@@ -1,6 +1,7 @@
 """Trainings of a second: noisy prototypes as data, a small network, processes of their own."""
 
 import dataclasses
+import math
 import os
 import socket
 import subprocess
@@ -105,3 +106,11 @@ def digests(out: ModelPaths, snapshots: int) -> dict[str, str]:
     """SHA-256 of all that a training publishes, its manifest apart."""
     files = [out.weights, out.history, *(out.snapshot(index) for index in range(snapshots))]
     return {file.name: sha256(file) for file in files}
+
+
+def rows_of(out: ModelPaths) -> list[dict[str, float]]:
+    """The history, as numbers; NaN where there is none."""
+    header, *lines = out.history.read_text().splitlines()
+    names = header.split(",")
+    values = [[float(cell) if cell else math.nan for cell in line.split(",")] for line in lines]
+    return [dict(zip(names, row, strict=True)) for row in values]

@@ -4,30 +4,34 @@ Training runs through a sequence of samples in which each epoch is a permutation
 split; batch ``k`` is places ``k·B`` to ``(k+1)·B`` of it, so every batch has the same size and a
 batch may begin one epoch and end the last. Order and augmentation come from a counter-based hash of
 (seed, stream, epoch, sample), so no state of a random generator has to be kept, and neither the
-number of processes nor that of loader workers changes what is drawn.
+number of processes nor that of loader workers changes what is drawn. Under repeated augmentation,
+where a sample comes several times in an epoch, each of its turns stands for an epoch of its own.
 """
 
 from __future__ import annotations
 
 import functools
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from toporepro.data.store import Images, Labels, Split
-from toporepro.spec import SpecError
+from toporepro.spec import Resolution, SpecError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from toporepro.data.cropped import CroppedSplit
+    from toporepro.data.mixing import Mixing
+
 UInts = npt.NDArray[np.uint64]
 
 # What a random number is for; streams of one seed are independent of each other.
-ORDER, FLIP, SHIFT_ROWS, SHIFT_COLUMNS, LABELS, STEP = range(6)
+ORDER, FLIP, SHIFT_ROWS, SHIFT_COLUMNS, LABELS, STEP, MIX, AUTO_AUGMENT = range(8)
 
 
 def random_bits(seed: int, stream: int, epoch: npt.ArrayLike, sample: npt.ArrayLike) -> UInts:
@@ -91,44 +95,81 @@ class Batches:
     """The batches of one training; ``batches[step]`` is this process's part of a step.
 
     Attributes:
-        split: images (uint8, N×H×W×C).
+        split: images (uint8, N×H×W×C), or images of any size that are cropped on the way.
         labels: what to learn, of all N; the split's own, except in a control.
-        seed, batch, flip, shift: as in the spec and its recipe. What a shift moves in from outside
-            repeats the image's edge.
+        seed, batch, flip, shift, resolution, repeats: as in the spec and its recipe. What a shift
+            moves in from outside repeats the image's edge.
+        retouch: a last change of images (uint8, n×H×W×C), by 64 random bits for each.
+        mixing: MixUp and CutMix. A pass then holds, in front of its own images, the partners of
+            the first ones: image ``i`` is the partner of image ``i + repeats``.
     """
 
-    split: Split
+    split: Split | CroppedSplit
     labels: Labels
     seed: int
     batch: int
     shard: Shard = Shard()
     flip: bool = False
     shift: int = 0
+    resolution: tuple[Resolution, ...] = ()
+    repeats: int = 1
+    retouch: Callable[[Images, UInts], Images] | None = None
+    mixing: Mixing | None = None
 
-    def __getitem__(self, step: int) -> list[tuple[Images, Labels]]:
-        """Images and labels, one pair per forward pass."""
-        epochs, samples = self.draw(step)
-        passes = []
+    def __getitem__(self, step: int) -> list[tuple[npt.NDArray[Any], ...]]:
+        """Images and labels per forward pass; with mixing, also the mix's weights and share."""
+        turns, samples = self.draw(step)
+        passes: list[tuple[npt.NDArray[Any], ...]] = []
         for part in self.shard.places(self.batch):
-            chosen = samples[part]
-            images = augment(
-                self.split.images[chosen],
-                random_flips(self.seed, epochs[part], chosen) if self.flip else None,
-                random_shifts(self.seed, epochs[part], chosen, self.shift) if self.shift else None,
-            )
-            passes.append((images, self.labels[chosen]))
+            places = np.arange(part.start - (self.repeats if self.mixing else 0), part.stop)
+            places %= self.batch
+            chosen = samples[places]
+            images = self._images(chosen, turns[places], self.pixels(step))
+            content: tuple[npt.NDArray[Any], ...] = (images, self.labels[chosen])
+            if self.mixing:
+                mix = self.mixing.draw(self.seed, step, images.shape[1], images.shape[2])
+                content += (mix.weights, mix.share)
+            passes.append(content)
         return passes
 
+    def pixels(self, step: int) -> int | None:
+        """Side of the images of a step; ``None``: as they are."""
+        epoch = step * self.batch / len(self.split)
+        sides = [entry.pixels for entry in self.resolution if entry.from_epoch <= epoch]
+        return sides[-1] if sides else None
+
+    def _images(
+        self, samples: npt.NDArray[np.int64], turns: npt.NDArray[np.int64], pixels: int | None
+    ) -> Images:
+        stored, flips = self.split.images, None
+        if isinstance(stored, np.ndarray):
+            images = resize(stored[samples], pixels)
+            flips = random_flips(self.seed, turns, samples) if self.flip else None
+        else:
+            assert pixels is not None
+            images = stored.at_random(samples, turns, seed=self.seed, pixels=pixels, flip=self.flip)
+        images = augment(
+            images,
+            flips,
+            random_shifts(self.seed, turns, samples, self.shift) if self.shift else None,
+        )
+        if self.retouch is None:
+            return images
+        return self.retouch(images, random_bits(self.seed, AUTO_AUGMENT, turns, samples))
+
     def draw(self, step: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Epoch and sample of every place in a step's batch, over all processes."""
+        """Turn and sample of every place in a step's batch, over all processes.
+
+        The turn, ``epoch · repeats + repetition``, tells the times that a sample is seen apart.
+        """
         places = np.arange(step * self.batch, (step + 1) * self.batch)
         epochs = places // len(self.split)
-        within = places % len(self.split)
+        within, repetitions = np.divmod(places % len(self.split), self.repeats)
         samples = np.empty_like(places)
         for epoch in np.unique(epochs):
             inside = epochs == epoch
             samples[inside] = self._order(int(epoch))[within[inside]]
-        return epochs, samples
+        return epochs * self.repeats + repetitions, samples
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         return _order(self.seed, epoch, len(self.split))
@@ -159,35 +200,69 @@ def augment(
     shifts: npt.NDArray[np.int64] | None,
 ) -> Images:
     """Flip images (N×H×W×C) left to right, then move them by ``shifts`` rows and columns."""
-    if flips is None and shifts is None:
+    if shifts is None:
+        if flips is not None:
+            images = np.array(images)
+            images[flips] = images[flips, :, ::-1]
         return images
     count, height, width, _ = images.shape
-    rows = np.broadcast_to(np.arange(height), (count, height))
-    columns = np.broadcast_to(np.arange(width), (count, width))
-    if shifts is not None:
-        rows = np.clip(rows - shifts[:, :1], 0, height - 1)
-        columns = np.clip(columns - shifts[:, 1:], 0, width - 1)
+    rows = np.clip(np.arange(height) - shifts[:, :1], 0, height - 1)
+    columns = np.clip(np.arange(width) - shifts[:, 1:], 0, width - 1)
     if flips is not None:
         columns = np.where(flips[:, None], width - 1 - columns, columns)
     numbers = np.arange(count)[:, None, None]
-    return images[numbers, rows[:, :, None], columns[:, None, :]]
+    moved: Images = images[numbers, rows[:, :, None], columns[:, None, :]]
+    return moved
+
+
+def resize(images: Images, pixels: int | None) -> Images:
+    """Images (n×H×W×C) resized to squares of so many pixels, smoothed where they shrink."""
+    if pixels is None or images.shape[1:3] == (pixels, pixels):
+        return images
+    import torch
+    from torch.nn import functional
+
+    planes = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+    resized = functional.interpolate(planes, (pixels, pixels), mode="bilinear", antialias=True)
+    return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())
 
 
 def load(
     batches: Batches, steps: range, *, workers: int = 0, pin: bool = False
-) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Tensors (images uint8 n×H×W×C, labels int64 n) of ``steps``, in order.
+) -> Iterator[list[tuple[Tensor, ...]]]:
+    """Tensors of ``steps``, in order: images uint8 n×H×W×C, labels int64 n, and what mixing adds.
 
     Args:
         workers: processes that load ahead; 0 loads in this one. They change no batch.
         pin: load into page-locked memory, from which copies to a GPU overlap with its work.
     """
+    return _loader(batches, steps, workers, pin)
+
+
+def in_order(
+    split: Split | CroppedSplit, at_once: int, *, workers: int = 0, pin: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """All images and labels of a split, as they are tested: so many at once, in order."""
+    return _loader(_Slices(split, at_once), range(-(-len(split) // at_once)), workers, pin)
+
+
+@dataclass(frozen=True)
+class _Slices:
+    split: Split | CroppedSplit
+    at_once: int
+
+    def __getitem__(self, index: int) -> tuple[Images, Labels]:
+        chosen = slice(index * self.at_once, (index + 1) * self.at_once)
+        return np.array(self.split.images[chosen]), np.array(self.split.labels[chosen])
+
+
+def _loader(source: Batches | _Slices, numbers: range, workers: int, pin: bool) -> Iterator[Any]:
     import torch
     from torch.utils.data import DataLoader
 
-    loader: DataLoader[list[tuple[Tensor, Tensor]]] = DataLoader(
-        batches,  # type: ignore[arg-type]  # a sequence by step is all that it asks for
-        sampler=steps,
+    loader: DataLoader[Any] = DataLoader(
+        source,  # type: ignore[arg-type]  # a sequence by number is all that it asks for
+        sampler=numbers,
         batch_size=None,
         num_workers=workers,
         pin_memory=pin,

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Family(Protocol):
-    """What a module in ``toporepro.models`` has if it is a family of networks."""
+    """What a module in ``toporepro.models`` has if it is a family of networks.
+
+    One whose networks take images of one size alone also has ``FIXED_SIZE = True``.
+    """
 
     TASK: str
     Options: type[Any]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 TASK = "classification"
+FIXED_SIZE = True  # one weight per pixel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,5 +51,9 @@ class Task(Protocol):
     def loss(self, network: nn.Module, batch: Batch) -> Loss:
         """Loss of one forward pass; the batch is on the network's device."""
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> float:
-        """Test accuracy, in evaluation mode; the network is in training mode afterwards."""
+    def evaluate(self, network: nn.Module, device: torch.device, *, workers: int = 0) -> float:
+        """Test accuracy, in evaluation mode; the network is in training mode afterwards.
+
+        Args:
+            workers: processes that load data; they change no result.
+        """

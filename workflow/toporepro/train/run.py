@@ -29,6 +29,7 @@ from toporepro.spec import TrainSpec, decode, encode
 from toporepro.tasks import modules, open_task
 from toporepro.tasks.task import Batch
 from toporepro.topoloss import TopoLossError
+from toporepro.train.average import Average
 from toporepro.train.determinism import deterministic, seed_step
 from toporepro.train.distributed import Group, connect
 from toporepro.train.errors import DivergedError, writing
@@ -101,12 +102,13 @@ class Training:
         self.network = self.task.build().to(group.device)
         if recipe.batchnorm == "sync":
             self.network = group.synchronise_batchnorm(self.network)
+        self.average = Average(self.network, recipe.average)
         self.forward: Any = torch.compile(self.network) if recipe.compile else self.network
         self.optimizer = make_optimizer(self.network, recipe)
         self.topo = make_topo_loss(spec)
         self.topo.compute(self.network)  # a layer that cannot be topographic stops here
         self.history = History()
-        self.step = 0
+        self.step = self.workers = 0
         self.snapshots: dict[int, str] = {}
         key = f"{encode(spec)} {code_hash(self.modules)} {sha256(data)}"
         self.state = StateFolder(out.train_state, hashlib.sha256(key.encode()).hexdigest()[:16])
@@ -122,6 +124,7 @@ class Training:
             return
         content = read_state(newest)
         self.network.load_state_dict(content["network"])
+        self.average.network.load_state_dict(content["average"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.history = History(**content["history"])
         self.snapshots = content["snapshots"]
@@ -136,7 +139,7 @@ class Training:
         clock: SaveClock,
     ) -> None:
         """Train to the end, and save the last state."""
-        plan, device = self.plan, self.group.device
+        plan, device, self.workers = self.plan, self.group.device, workers
         report = Reporter(steps=plan.steps, first=self.step, batch=self.spec.recipe.batch)
         if self.group.first:
             self.ledger.begin(self.step)
@@ -151,6 +154,7 @@ class Training:
         for passes in self.task.batches(rest, self.shard, workers=workers, pin=pin):
             loss, accuracy = self._update(passes)
             self.step += 1
+            self.average.update(self.step, plan.epoch(self.step))
             self.history.add(loss, accuracy)
             self._record(events)
             if lease is None:
@@ -187,16 +191,16 @@ class Training:
             raise self._diverged(f"the loss is {value}")
         if tau > 0:
             # Once per update, and after averaging: equal weights give every process an equal term.
-            torch.autograd.backward(tau * self._topo_term())
+            torch.autograd.backward(tau * self._topo_term(self.network))
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()
         return value, accuracy
 
-    def _topo_term(self) -> Tensor:
+    def _topo_term(self, network: nn.Module) -> Tensor:
         """Mean over layers of L, without τ."""
         try:
-            return self.topo.compute(self.network, do_scaling=False)
+            return self.topo.compute(network, do_scaling=False)
         except TopoLossError as error:
             raise self._diverged(str(error)) from error
 
@@ -208,9 +212,10 @@ class Training:
             self._take_snapshot(self.plan.snapshots.index(self.step))
         test = None
         if self.step in self.plan.evaluations:
-            test = self.task.evaluate(self.network, self.group.device)
+            network, device = self.average.network, self.group.device
+            test = self.task.evaluate(network, device, workers=self.workers)
         with torch.no_grad():
-            topo = float(self._topo_term())
+            topo = float(self._topo_term(self.average.network))
         before = max(self.step - 1, 0)
         row = self.history.close_row(
             step=self.step,
@@ -226,7 +231,7 @@ class Training:
     def _take_snapshot(self, index: int) -> None:
         path = self.state.snapshot(index)
         with writing(path):
-            checkpoint.save(path, self.network, self.spec, self.task.inputs, self.step)
+            checkpoint.save(path, self.average.network, self.spec, self.task.inputs, self.step)
         self.snapshots[index] = sha256(path)
 
     def _save(self) -> None:
@@ -236,6 +241,7 @@ class Training:
         content = {
             "step": self.step,
             "network": tensors,
+            "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": self.history.state(),
             "snapshots": self.snapshots,
@@ -267,7 +273,8 @@ class Training:
                 with atomic(path) as temporary:
                     shutil.copyfile(self.state.snapshot(index), temporary)
             write_text(out.history, self.history.csv())
-            checkpoint.save(out.weights, self.network, self.spec, self.task.inputs, self.step)
+            network, inputs = self.average.network, self.task.inputs
+            checkpoint.save(out.weights, network, self.spec, inputs, self.step)
             write_manifest(
                 verb="train",
                 spec=dataclasses.asdict(self.spec),
