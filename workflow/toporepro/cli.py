@@ -111,6 +111,12 @@ def _claims(options: argparse.Namespace) -> None:
     evaluate(_mapping(options.spec), options.tables, options.published, options.out)
 
 
+def _calibrate(options: argparse.Namespace) -> None:
+    from toporepro.report.calibration import calibrate_definitions
+
+    calibrate_definitions(options.tables, options.published, options.out, options.chosen_on)
+
+
 def _report(options: argparse.Namespace) -> None:
     from toporepro.report.page import write_page
 
@@ -219,6 +225,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
     sub.add_argument("--published", type=Path, required=True, help="the paper's plotted data, CSV")
     sub.add_argument("--out", type=Path, required=True, help="the claims.csv to write")
+
+    sub = verb(
+        "calibrate_definitions", _calibrate, "Find the definitions that give the paper's numbers."
+    )
+    sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    sub.add_argument("--published", type=Path, required=True, help="the paper's plotted data, CSV")
+    sub.add_argument("--chosen-on", default="resnet18", help="the family that decides")
+    sub.add_argument("--out", type=Path, required=True, help="folder of the tables to write")
 
     sub = verb("report", _report, "Write the report, one page that opens offline.")
     sub.add_argument("--spec", required=True, help=_SPEC)

@@ -27,7 +27,7 @@ def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
 
     Args:
         stage: ``prepare``, ``train``, ``convert``, ``measure``, ``tables``, ``figure``, ``claims``,
-            ``report``.
+            ``calibrate``, ``report``.
         plugins: modules chosen by name at run time, which no import statement shows, such as
             ``models.resnet18``.
     """
@@ -39,6 +39,7 @@ def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
         "tables": "report.tables",
         "figure": "figures.run",
         "claims": "report.claims",
+        "calibrate": "report.calibration",
         "report": "report.page",
     }[stage]
     return tuple(f"{PACKAGE}.{name}" for name in (entry, *plugins))
