@@ -185,7 +185,11 @@ def test_performance_points_equal_the_tables(demo: Path) -> None:
     measures = tables.read_measures(demo / "tables/measures.csv")
     mine = measures[(measures.family == "mlp") & (measures.step == 200)]
     accuracy = mine[(mine.metric == "accuracy") & (mine.stimuli == "test")].value
-    assert sorted(points(axes[1])[:, 1]) == pytest.approx(sorted(100 * accuracy))
+    means = (
+        100
+        * mine[(mine.metric == "accuracy") & (mine.stimuli == "test")].groupby("tau").value.mean()
+    )
+    assert sorted(points(axes[1])[:, 1]) == pytest.approx(sorted([*(100 * accuracy), *means]))
 
 
 def test_demo_accuracies_are_never_on_the_imagenet_axis(demo: Path) -> None:
@@ -206,6 +210,21 @@ def test_competitors_are_grey_and_named(demo: Path) -> None:
         (0.7931, 53.0), (0.8161, 43.9),
     ]  # fmt: skip
     assert {item.get_text() for item in panel.texts} == {"LLCNN-G", "TDANN"}
+
+
+def test_noise_does_not_fill_the_accuracy_axis(tmp_path: Path) -> None:
+    def alike(name: str, entry: Any, tau: str, seed: int, step: int) -> dict[str, float]:
+        values = synthetic.values(name, entry, tau, seed, step)
+        return {**values, "accuracy": 0.7 + 0.001 * float(tau)}
+
+    families = {"mlp": synthetic.family("MLP", "mlp", "digits", ["0", "1", "3"])}
+    folders = synthetic.write(tmp_path, families, value_of=alike)
+    tables.collect(folders, tmp_path / "tables")
+    spec = {"preset": "demo", "families": families}
+    panel = drawn(tmp_path, "performance_vs_smoothness", spec).axes[1]
+    low, high = panel.get_ylim()
+    assert high - low == pytest.approx(10)
+    assert low < 70 < high
 
 
 def test_calibrated_smoothness_loses_its_warning(demo: Path) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from toporepro.figures import published as paper
 from toporepro.figures.inputs import Tables, shown
-from toporepro.figures.scatter import scatter_family
+from toporepro.figures.performance_vs_smoothness import LEAST_SPAN
+from toporepro.figures.scatter import at_least, scatter_family
 from toporepro.figures.style import legend_below, marker_key, panels, say, style_of, tau_key
 from toporepro.report.selection import (
     joined,
@@ -56,6 +57,9 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
                 say(axes, f"no {ED} of {name} (rule measure_model)")
                 continue
             taus += scatter_family(axes, rows, ours, ED, style)
+            at_least(axes, rows[ED].mean() / 2, horizontal=False)
+            if ours == "accuracy":
+                at_least(axes, LEAST_SPAN, horizontal=True)
             axes.set(xlabel=label, ylabel=paper.LABELS[ED])
     keys = [marker_key(label, marker) for label, marker in paper.MARKS.values()]
     legend_below(figure, tau_key(taus, style), keys)

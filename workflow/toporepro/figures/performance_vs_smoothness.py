@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toporepro.figures import published as paper
 from toporepro.figures.inputs import Tables, shown
-from toporepro.figures.scatter import scatter_family
+from toporepro.figures.scatter import at_least, scatter_family
 from toporepro.figures.style import legend_below, marker_key, panels, say, style_of, tau_key
 from toporepro.report.selection import joined, topographic
 
@@ -19,6 +19,7 @@ ORDER = 1
 TABLES = ("measures", "published")
 SUFFIXES = ("png", "svg")
 X, Y = "smoothness", "accuracy"
+LEAST_SPAN = 10.0  # per cent
 
 
 def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
@@ -38,6 +39,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
             continue
         rows = rows.assign(accuracy=100 * rows.accuracy)
         taus += scatter_family(panel, rows, X, Y, style)
+        at_least(panel, LEAST_SPAN, horizontal=False)
         panel.set(xlabel=label, ylabel="Test accuracy (%)")
     keys = [marker_key(label, marker) for label, marker in paper.MARKS.values()]
     legend_below(figure, tau_key(taus, style), keys)
@@ -55,7 +57,7 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
         rows = data[data.family == name]
         lines.append(
             f"{family.label}: test accuracy on {family.dataset}, n = {len(rows)} networks "
-            f"({rows.tau.nunique()} τ × {rows.seed.nunique()} seeds); lines join means over seeds."
+            f"({rows.tau.nunique()} τ × {rows.seed.nunique()} seeds); large: means over seeds."
         )
     lines.append("Smoothness is the mean over topographic layers; shuffles are not taken off here.")
     if not spec.get("calibrated", False):

@@ -20,39 +20,61 @@ def scatter_family(
     marker: str = "o",
     label: bool = True,
 ) -> list[str]:
-    """Every network a point, means over seeds joined (and labelled) in the order of τ.
+    """Means over seeds, joined and labelled in the order of τ; single networks small behind them.
 
     Returns:
         The τ drawn.
     """
     import seaborn as sns
 
-    means = rows.groupby("tau_value")[[x, y]].mean()
+    means = rows.groupby(["tau_value", "tau"], as_index=False)[[x, y]].mean()
+    taus = means["tau"].tolist()
     axes.plot(means[x], means[y], color=GREY, linewidth=0.8, zorder=1)
-    taus = sorted(rows.tau.unique(), key=float)
-    sns.scatterplot(
-        data=rows,
-        x=x,
-        y=y,
-        hue="tau",
-        hue_order=taus,
-        palette={tau: tau_colour(tau, style) for tau in taus},
-        marker=marker,
-        s=42,
-        edgecolor="white",
-        linewidth=0.5,
-        legend=False,
-        zorder=2,
-        ax=axes,
-    )
+    many = len(rows) > len(means)
+    for table, size, opacity in ((rows, 16, 0.55), (means, 46, 1.0)):
+        if table is rows and not many:
+            continue
+        sns.scatterplot(
+            data=table,
+            x=x,
+            y=y,
+            hue="tau",
+            hue_order=taus,
+            palette={tau: tau_colour(tau, style) for tau in taus},
+            marker=marker,
+            s=size,
+            alpha=opacity,
+            edgecolor="white",
+            linewidth=0.5,
+            legend=False,
+            zorder=2 if table is rows else 3,
+            ax=axes,
+        )
     room(axes)
-    if not label or not len(means):
-        return taus
-    # Beside the line, on the side that it leaves free.
-    rises = (means[y].iloc[-1] - means[y].iloc[0]) * (means[x].iloc[-1] - means[x].iloc[0]) > 0
-    for tau, point in means.iterrows():
-        axes.annotate(
-            f"{tau:g}", (point[x], point[y]), xytext=(5, -4 if rises else 4), color="0.35",
-            textcoords="offset points", va="top" if rises else "bottom", fontsize="x-small",
-        )  # fmt: skip
+    if label and len(means):
+        _label(axes, means, x, y)
     return taus
+
+
+def at_least(axes: Axes, span: float, *, horizontal: bool) -> None:
+    """Widen an axis to at least ``span``, so that noise between networks does not fill it."""
+    low, high = axes.get_xlim() if horizontal else axes.get_ylim()
+    if high - low < span:
+        middle = (low + high) / 2
+        ends = (middle - span / 2, middle + span / 2)
+        if horizontal:
+            axes.set_xlim(*ends)
+        else:
+            axes.set_ylim(*ends)
+
+
+def _label(axes: Axes, means: pd.DataFrame, x: str, y: str) -> None:
+    """τ beside each mean, on the side of the line that it leaves free."""
+    first, last = means.iloc[0], means.iloc[-1]
+    rises = (last[y] - first[y]) * (last[x] - first[x]) > 0
+    for _, point in means.iterrows():
+        axes.annotate(
+            str(point["tau"]), (point[x], point[y]), xytext=(5, -4 if rises else 4), color="0.3",
+            textcoords="offset points", va="top" if rises else "bottom", fontsize="x-small",
+            zorder=4,
+        )  # fmt: skip

@@ -65,6 +65,25 @@ def entries(manifests: Mapping[Path, Mapping[str, Any]], benchmarks: Path) -> li
     return found
 
 
+def totals(jobs: Iterable[Entry]) -> list[Entry]:
+    """One entry per rule, in order of appearance: times summed, the highest peak memory."""
+    rules: dict[str, list[Entry]] = {}
+    for job in jobs:
+        rules.setdefault(job.rule, []).append(job)
+    return [
+        Entry(
+            rule=rule,
+            subject=str(len(mine)),
+            device=", ".join(sorted({job.device for job in mine})),
+            attempts=sum(job.attempts for job in mine),
+            wall_seconds=sum(job.wall_seconds for job in mine),
+            gpu_hours=sum(job.gpu_hours for job in mine),
+            peak_mb=max((job.peak_mb for job in mine if job.peak_mb is not None), default=None),
+        )
+        for rule, mine in rules.items()
+    ]
+
+
 def versions(manifests: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """Each package's versions over all jobs; one, unless they ran in different environments."""
     seen: dict[str, set[str]] = {}
@@ -88,10 +107,22 @@ def commits(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({content["git_commit"] or "outside git" for content in manifests})
 
 
+def accepted(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Changes of code that results were accepted across, with the reasons given."""
+    return sorted(
+        {
+            f"{change['module']}: {change['reason']}"
+            for content in manifests
+            for change in content.get("accepted_changes", [])
+        }
+    )
+
+
 def _job(path: Path, verb: str) -> tuple[str, str]:
     parts: Sequence[str] = path.parts
     if verb in ("train", "measure", "convert"):
-        return f"{verb}_model", "_".join(parts[-4:-1])
+        rule = "convert_checkpoint" if verb == "convert" else f"{verb}_model"
+        return rule, "_".join(parts[-4:-1])
     if verb == "prepare":
         return "prepare_data", parts[-2]
     if verb == "figure":
@@ -103,7 +134,7 @@ def _job(path: Path, verb: str) -> tuple[str, str]:
 def _peak(path: Path) -> float | None:
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            (row,) = csv.DictReader(file, delimiter="\t")
-            return float(row["max_rss"])
+            # A rule that is benchmarked repeatedly has a line for each time.
+            return max(float(row["max_rss"]) for row in csv.DictReader(file, delimiter="\t"))
     except (OSError, KeyError, ValueError):
         return None

@@ -1,26 +1,50 @@
-"""The report: one page that opens offline, with everything it shows inside it."""
+"""The report: one page that opens offline, from the claims to the machine it all ran on."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from toporepro.provenance import write_text
-from toporepro.report import ledger
-from toporepro.report.claims import read_claims
-from toporepro.report.render import cells, summary
+from toporepro.provenance import progress, write_text
+from toporepro.report import claims, ledger
+from toporepro.report.render import p_text, summary
 
-if TYPE_CHECKING:
-    import jinja2
+CAPTIONS = Path(__file__).parents[2] / "report"
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
+LARGEST_SVG = 500_000  # bytes; a picture of many pixels is smaller as PNG
+LARGEST_PAGE = 6_000_000
+_CLASSES = {
+    claims.REPRODUCED: "yes",
+    claims.NOT_REPRODUCED: "no",
+    claims.THESE: "these",
+    claims.NOT_COMPARABLE: "open",
+    claims.NOT_TESTABLE: "open",
+}
 
-_TYPES = {".gif": "image/gif", ".png": "image/png"}
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One figure of the page: its files as data URIs, and what is said under it."""
+
+    name: str
+    title: str
+    image: str
+    still: str
+    caption: str
+    facts: tuple[str, ...]
+    alternative: str
 
 
 def write_page(
-    spec: Mapping[str, Any], results: Path, manifests: Sequence[Path], out: Path
+    spec: Mapping[str, Any],
+    results: Path,
+    manifests: Sequence[Path],
+    out: Path,
+    captions: Path = CAPTIONS,
 ) -> None:
     """The verb ``toporepro report``: claims, figures, methods and ledger on one page.
 
@@ -30,83 +54,109 @@ def write_page(
         results: folder of the preset's results: ``claims.csv``, ``figures/``, ``benchmarks/``.
         manifests: of the jobs that the ledger lists.
         out: the HTML to write.
+        captions: folder of the figures' captions, in reStructuredText.
 
     Raises:
         TableError: if the claims are no such table.
         OSError, ValueError: if a figure or a manifest is missing or damaged.
     """
+    import jinja2
     import yaml
 
     read = ledger.read_manifests(manifests)
     jobs = ledger.entries(read, results / "benchmarks")
-    claims = read_claims(results / "claims.csv")
-    figures = sorted((_figure(results / "figures", name) for name in spec["figures"]), key=_order)
-    page = _template().render(
+    rows = claims.read_claims(results / "claims.csv")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(duration=duration, p_text=p_text)
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         preset=spec["preset"],
         about=spec["about"],
-        summary=summary(claims),
-        groups=_groups(claims),
-        figures=figures,
+        summary=summary(rows),
+        claims=_grouped(rows),
+        verdicts=_CLASSES,
+        pictures=_pictures(results / "figures", spec["figures"], captions),
         config=yaml.safe_dump(spec["config"], sort_keys=False, allow_unicode=True, width=100),
         differences=spec["differences"],
         jobs=jobs,
-        total_seconds=sum(job.wall_seconds for job in jobs),
-        total_gpu_hours=sum(job.gpu_hours for job in jobs),
+        totals=ledger.totals(jobs),
         versions=ledger.versions(read.values()),
         machines=ledger.machines(read.values()),
         commits=ledger.commits(read.values()),
+        accepted=ledger.accepted(read.values()),
     )
+    if len(page) > LARGEST_PAGE:
+        progress(f"{out}: {len(page) / 1e6:.1f} MB; lower `style.dpi` or show fewer figures")
     write_text(out, page)
 
 
-def _groups(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of the table by claim: its statement and the paper's value stand once."""
-    groups: list[dict[str, Any]] = []
-    for row in claims:
-        _, paper, ours, n, p, verdict = cells(row)
-        if not groups or groups[-1]["id"] != row["claim"]:
-            groups.append(
-                {"id": row["claim"], "statement": row["statement"], "paper": paper, "rows": []}
-            )
-        groups[-1]["rows"].append(
-            {
-                "family": row["family"],
-                "ours": ours,
-                "n": n,
-                "p": p,
-                "verdict": verdict,
-                "unit": row["unit"],
-                "sentence": row["sentence"],
-            }
-        )
-    return groups
+def duration(seconds: float) -> str:
+    """``75.2`` → ``1 min 15 s``; two units at most."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _figure(folder: Path, name: str) -> dict[str, Any]:
-    note: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    files = [folder / file for file in note["files"]]
-    # A film says all that its still says; else the bitmap, which is smaller than large vectors.
-    shown = next((file for file in files if file.suffix == ".gif"), folder / f"{name}.png")
-    content = base64.b64encode(shown.read_bytes()).decode()
-    return {
-        **note,
-        "source": f"data:{_TYPES[shown.suffix]};base64,{content}",
-        "vector": f"figures/{name}.svg",
-    }
+def caption_html(path: Path) -> str:
+    """A caption of reStructuredText as HTML; "" if there is none. Raw HTML stays shut out."""
+    if not path.exists():
+        return ""
+    from docutils.core import publish_parts  # type: ignore[import-untyped]
 
-
-def _order(figure: Mapping[str, Any]) -> tuple[int, str]:
-    return figure["order"], figure["name"]
-
-
-def _template() -> jinja2.Template:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    parts = publish_parts(
+        path.read_text(encoding="utf-8"),
+        writer="html5",
+        settings_overrides={
+            "file_insertion_enabled": False,
+            "raw_enabled": False,
+            "report_level": 5,
+            "doctitle_xform": False,
+        },
     )
-    return environment.get_template("page.html.jinja")
+    return str(parts["body"])
+
+
+def _grouped(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Rows by claim, each group with the row that speaks for it."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["claim"], []).append(row)
+    return [(group[0], group) for group in groups.values()]
+
+
+def _pictures(folder: Path, names: Iterable[str], captions: Path) -> list[Picture]:
+    """The figures in the paper's order."""
+    notes = [json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names]
+    ordered = sorted(notes, key=lambda note: (note["order"], note["name"]))
+    return [_picture(folder, note, captions) for note in ordered]
+
+
+def _picture(folder: Path, note: Mapping[str, Any], captions: Path) -> Picture:
+    files = {Path(file).suffix: folder / file for file in note["files"]}
+    svg, film = files.get(".svg"), files.get(".gif")
+    small = svg is not None and svg.stat().st_size <= LARGEST_SVG
+    still = svg if small else files.get(".png")
+    shown = film or still
+    if shown is None:
+        raise ValueError(
+            f"{note['name']}: its files are {', '.join(note['files'])}; a PNG is needed"
+        )
+    return Picture(
+        name=note["name"],
+        title=note["title"],
+        image=_uri(shown),
+        still=_uri(still) if film and still else "",
+        caption=caption_html(captions / f"{note['name']}.rst"),
+        facts=tuple(note["facts"]),
+        alternative=f"{note['title']}. {' '.join(note['facts'])}",
+    )
+
+
+def _uri(path: Path) -> str:
+    kind = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}[path.suffix]
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

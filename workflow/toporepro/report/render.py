@@ -51,11 +51,11 @@ def render_terminal(rows: Sequence[Mapping[str, Any]], width: int = 100) -> str:
 
 
 def summary(rows: Iterable[Mapping[str, Any]]) -> str:
-    """How many rows have which verdict."""
+    """How many rows have which verdict: ``reproduced: 2; not comparable: 5``."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return "; ".join(f"{verdict}: {count}" for verdict, count in sorted(counts.items(), key=_rank))
 
 
 def cells(row: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
@@ -78,6 +78,12 @@ def p_text(row: Mapping[str, Any]) -> str:
     if row["p_holm"] is None:
         return f"[{row['p']:.2g}]"
     return f"{row['p']:.2g} ({row['p_holm']:.2g})"
+
+
+def _rank(item: tuple[str, int]) -> tuple[int, str]:
+    """Answers before open questions, the best first."""
+    order = ("reproduced", "holds for these networks", "not reproduced")
+    return (order.index(item[0]) if item[0] in order else len(order), item[0])
 
 
 def _facts(row: Mapping[str, Any]) -> str:
