@@ -293,6 +293,7 @@ def test_the_gif_plays_for_ever(demo: Path, tmp_path: Path) -> None:
     with Image.open(tmp_path / f"{name}.gif") as film:
         assert film.info["loop"] == 0
         assert film.n_frames > 40
+        assert film.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
 
 
 def test_tiles_lie_where_their_units_do() -> None:

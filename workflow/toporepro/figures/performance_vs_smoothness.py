@@ -55,9 +55,11 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
         lines = ["The paper's points were not given."]
     for name, family in known.items():
         rows = data[data.family == name]
+        seeds = rows.seed.nunique()
+        drawn = f" × {seeds} seeds; large: means over seeds" if seeds > 1 else ", one seed"
         lines.append(
             f"{family.label}: test accuracy on {family.dataset}, n = {len(rows)} networks "
-            f"({rows.tau.nunique()} τ × {rows.seed.nunique()} seeds); large: means over seeds."
+            f"({rows.tau.nunique()} τ{drawn})."
         )
     lines.append("Smoothness is the mean over topographic layers; shuffles are not taken off here.")
     if not spec.get("calibrated", False):

@@ -118,6 +118,11 @@ def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
 def _write_gif(path: Path, frames: Sequence[Any], milliseconds: int) -> None:
     """Frames of one palette, looping for ever."""
     palette = frames[0].quantize(128)
+    colours = palette.getpalette()
+    # The lightest colour found is a mean, a little grey: the ground must be the page's white.
+    lightest = max(range(0, len(colours), 3), key=lambda start: sum(colours[start : start + 3]))
+    colours[lightest : lightest + 3] = (255, 255, 255)
+    palette.putpalette(colours)
     indexed = [frame.quantize(palette=palette, dither=0) for frame in frames]
     indexed[0].save(
         path,
