@@ -80,6 +80,31 @@ def test_values_are_those_of_the_whole_arrays(tmp_path: Path, data: Path) -> Non
     np.testing.assert_allclose(kept.value, curve, atol=1e-5)
 
 
+def test_mirror_images_count_for_accuracy_alone(tmp_path: Path, data: Path) -> None:
+    plain, mirrored = train_spec(), train_spec()
+    mirrored = dataclasses.replace(
+        mirrored, recipe=dataclasses.replace(mirrored.recipe, test_flip=True)
+    )
+    tables = []
+    for name, spec in (("plain", plain), ("mirrored", mirrored)):
+        model, network = write_model(tmp_path / name, spec)
+        measure(measure_spec(), model, data)
+        tables.append(rows(model))
+    split = PreparedImages.open(data).split("test")
+    logits = torch.zeros(len(split), 3)
+    with torch.no_grad():
+        for images in (split.images, split.images[:, :, ::-1].copy()):
+            logits += network((torch.tensor(images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25) / 2
+    labels = torch.tensor(split.labels)
+    loss = float(functional.cross_entropy(logits, labels))
+    assert value(tables[1], "loss", 9, "") == pytest.approx(loss, rel=1e-6)
+    right = float((logits.argmax(1) == labels).double().mean())
+    assert value(tables[1], "accuracy", 9, "") == pytest.approx(right, abs=1e-9)
+    assert value(tables[0], "loss", 9, "") != pytest.approx(loss, rel=1e-4)
+    for metric in ("smoothness", "effective_dimensionality"):
+        assert value(tables[0], metric, 9, "mean") == value(tables[1], metric, 9, "mean")
+
+
 def test_which_rows_and_units_there_are(model: ModelPaths, data: Path) -> None:
     measure(measure_spec(), model, data)
     table, units = rows(model), pd.read_parquet(model.units)

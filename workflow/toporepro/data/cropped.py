@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from toporepro.data.crops import centre_crops, random_resized_crops
-from toporepro.data.shards import ShardedImages, ShardedSplit
-from toporepro.data.store import Images, Labels, PreparedImages
+from toporepro.data.shards import ShardedImages, ShardedSplit, labels_file
+from toporepro.data.store import Images, PreparedImages, Split, SplitRecord
 from toporepro.spec import SpecError
 
 
@@ -57,70 +57,36 @@ class Crops:
 
 
 @dataclass(frozen=True)
-class CroppedSplit:
-    """One split; in place of ``data.store.Split``."""
-
-    images: Crops
-    labels: Labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class CroppedImages:
-    """A dataset stored at full size; in place of ``data.store.PreparedImages``.
+class CroppedImages(PreparedImages):
+    """A dataset stored at full size, as tests and measures are shown it.
 
     Attributes:
         stored: the dataset.
-        pixels, ratio: of the crops that tests and measures show.
+        ratio: of the centre crops, whose side is that of ``shape``.
     """
 
     stored: ShardedImages
-    pixels: int
     ratio: float
 
-    @property
-    def index(self) -> Path:
-        return self.stored.index
-
-    @property
-    def source(self) -> str:
-        return self.stored.source
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (self.pixels, self.pixels, 3)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.stored.classes
-
-    @property
-    def categories(self) -> Mapping[str, tuple[int, ...]]:
-        return self.stored.categories
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        return self.stored.mean
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        return self.stored.std
-
-    def split(self, name: str) -> CroppedSplit:
-        """One split.
+    def split(self, name: str) -> Split:
+        """One split, whose images are ``Crops``.
 
         Raises:
             DataError: if there is no such split.
         """
         stored = self.stored.split(name)
-        return CroppedSplit(Crops(stored, self.pixels, self.ratio), stored.labels)
+        return Split(cast(Images, Crops(stored, self.shape[0], self.ratio)), stored.labels)
+
+    def verify(self) -> None:
+        """Hash every file again.
+
+        Raises:
+            DataError: naming the first file whose size or SHA-256 is not the index's.
+        """
+        self.stored.verify()
 
 
-def open_images(
-    index: Path, pixels: int | None, ratio: float = 1.0
-) -> PreparedImages | CroppedImages:
+def open_images(index: Path, pixels: int | None, ratio: float = 1.0) -> PreparedImages:
     """Prepared images, in whichever form they are stored.
 
     Args:
@@ -138,7 +104,24 @@ def open_images(
         return PreparedImages.open(index)
     if pixels is None:
         raise SpecError(f"test_pixels: the images of {index} have many sizes; one is needed")
-    return CroppedImages(ShardedImages.open(index), pixels, ratio)
+    stored = ShardedImages.open(index)
+    return CroppedImages(
+        index=index,
+        source=stored.source,
+        options=stored.options,
+        shape=(pixels, pixels, 3),
+        classes=stored.classes,
+        categories=stored.categories,
+        mean=stored.mean,
+        std=stored.std,
+        splits={
+            name: SplitRecord("", labels_file(name), count) for name, count in stored.splits.items()
+        },
+        files=stored.files,
+        extra=stored.extra,
+        stored=stored,
+        ratio=ratio,
+    )
 
 
 def _is_sharded(index: Path) -> bool:

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from toporepro.data.cropped import Crops
 from toporepro.data.store import Images, Labels, Split
 from toporepro.spec import Resolution, SpecError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toporepro.data.cropped import CroppedSplit
     from toporepro.data.mixing import Mixing
 
 UInts = npt.NDArray[np.uint64]
@@ -104,7 +104,7 @@ class Batches:
             the first ones: image ``i`` is the partner of image ``i + repeats``.
     """
 
-    split: Split | CroppedSplit
+    split: Split
     labels: Labels
     seed: int
     batch: int
@@ -142,12 +142,12 @@ class Batches:
         self, samples: npt.NDArray[np.int64], turns: npt.NDArray[np.int64], pixels: int | None
     ) -> Images:
         stored, flips = self.split.images, None
-        if isinstance(stored, np.ndarray):
-            images = resize(stored[samples], pixels)
-            flips = random_flips(self.seed, turns, samples) if self.flip else None
-        else:
+        if isinstance(stored, Crops):
             assert pixels is not None
             images = stored.at_random(samples, turns, seed=self.seed, pixels=pixels, flip=self.flip)
+        else:
+            images = resize(stored[samples], pixels)
+            flips = random_flips(self.seed, turns, samples) if self.flip else None
         images = augment(
             images,
             flips,
@@ -240,7 +240,7 @@ def load(
 
 
 def in_order(
-    split: Split | CroppedSplit, at_once: int, *, workers: int = 0, pin: bool = False
+    split: Split, at_once: int, *, workers: int = 0, pin: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images and labels of a split, as they are tested: so many at once, in order."""
     return _loader(_Slices(split, at_once), range(-(-len(split) // at_once)), workers, pin)
@@ -248,7 +248,7 @@ def in_order(
 
 @dataclass(frozen=True)
 class _Slices:
-    split: Split | CroppedSplit
+    split: Split
     at_once: int
 
     def __getitem__(self, index: int) -> tuple[Images, Labels]:

@@ -20,6 +20,7 @@ import torch
 
 from toporepro import models
 from toporepro.code import code_hash, stage_modules
+from toporepro.data.cropped import open_images
 from toporepro.data.store import PreparedImages
 from toporepro.measure import cache
 from toporepro.measure.result import Result, Row
@@ -69,7 +70,8 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
     measures = _measures(spec)
     torch.set_num_threads(spec.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    images = PreparedImages.open(data)
+    trained = models.read_metadata(model.weights).spec
+    images = open_images(data, trained.recipe.test_pixels, trained.recipe.test_ratio)
     if len(stimuli) != len(spec.stimuli):
         named = ", ".join(sorted(spec.stimuli)) or "none"
         raise SpecError(f"stimuli: {len(stimuli)} given, but the spec names {named}")
@@ -78,7 +80,6 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
         for name, path in zip(sorted(spec.stimuli), stimuli, strict=True)
     }
     set_digests = {name: sha256(item.index) for name, item in sets.items()}
-    trained = models.read_metadata(model.weights).spec
     sheets = {name: sheet_shape(units) for name, units in topographic_layers(trained).items()}
     checkpoints = _checkpoints(model, trained.recipe.snapshots)
     data_digest = sha256(data)

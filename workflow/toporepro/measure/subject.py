@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,8 @@ class SetStatistics:
         profiles: layer → mean response to each class that occurs, (units, classes).
         accuracy: share of images whose largest output is their label's; ``nan``, as is the loss, if
             the network does not know the data's classes.
-        loss: mean cross-entropy, without label smoothing, in nats.
+        loss: mean cross-entropy, without label smoothing, in nats. Outputs are means over an image
+            and its mirror image where the recipe tests so (``test_flip``).
     """
 
     moments: dict[str, Moments]
@@ -204,6 +206,15 @@ class Subject:
             layer: torch.cat([answer[layer] for answer in found]).cpu().numpy() for layer in layers
         }
 
+    def batches(self, stimuli: str) -> Iterator[Tensor]:
+        """The images of a split as the network takes them, in batches, on its device.
+
+        Raises:
+            DataError: if the data has no such split.
+        """
+        split = self.images.split(stimuli)
+        return self._inputs(split.images, self.chosen(len(split)))
+
     def _pass(self, stimuli: str, precision: Precision) -> SetStatistics:
         split = self.images.split(stimuli)
         chosen = self.chosen(len(split))
@@ -216,12 +227,17 @@ class Subject:
             for layer, units in self.layers.items()
         }
         right = loss = 0.0
-        answers = stream(
-            self.module, list(self.layers), self._inputs(split.images, chosen), precision
+        batches, targets = self._inputs(split.images, chosen), torch.split(labels, self._at_once)
+        mirrored: Iterator[tuple[object, Tensor | None]] = itertools.repeat(
+            (None, None), len(targets)
         )
-        for target, (found, outputs) in zip(
-            torch.split(labels, self._at_once), answers, strict=True
-        ):
+        if self.spec.recipe.test_flip:
+            batches, again = itertools.tee(batches)
+            mirrored = stream(self.module, [], (pixels.flip(3) for pixels in again), precision)
+        answers = stream(self.module, list(self.layers), batches, precision)
+        for target, (found, outputs), (_, mirror) in zip(targets, answers, mirrored, strict=True):
+            if mirror is not None:
+                outputs = (outputs + mirror) / 2
             for layer, responses in found.items():
                 moments[layer].update(responses)
                 sums[layer].index_add_(0, target, responses.double())

@@ -36,11 +36,11 @@ class Classification:
     """
 
     spec: TrainSpec
-    data: PreparedImages | CroppedImages
+    data: PreparedImages
 
     @property
     def samples(self) -> int:
-        return len(self.data.split("train"))
+        return self.data.splits["train"].count
 
     @property
     def inputs(self) -> Inputs:

@@ -13,10 +13,11 @@ from toporepro.data.crops import centre_crops, random_resized_crops
 from toporepro.data.loader import Batches
 from toporepro.data.shards import ShardWriter, join, labels_file, places_file, shard_file
 from toporepro.data.store import DataError, ImageWriter, PreparedImages
+from toporepro.measure.run import measure
 from toporepro.models.inputs import Inputs
 from toporepro.paths import ModelPaths
 from toporepro.provenance import sha256
-from toporepro.spec import DataSpec, Recipe, Resolution, SpecError, TopoSpec, TrainSpec
+from toporepro.spec import DataSpec, MeasureSpec, Recipe, Resolution, SpecError, TopoSpec, TrainSpec
 from toporepro.tasks.classification import open_task
 from toporepro.train.run import train
 
@@ -74,6 +75,8 @@ def opened(index: Path, pixels: int = 16) -> CroppedImages:
 def test_a_split_is_like_an_array_of_centre_crops(index: Path) -> None:
     images = opened(index)
     split = images.split("test")
+    assert images.splits["test"].count == 12
+    images.verify()
     assert images.shape == split.images.shape[1:] == (16, 16, 3)
     assert len(split) == len(split.images) == 12
     expected = centre_crops(images.stored.split("test"), np.arange(12), size=16, ratio=0.75)
@@ -128,7 +131,14 @@ def test_a_network_learns_from_them(index: Path, tmp_path: Path) -> None:
     assert task.samples == 30
     out = ModelPaths(tmp_path / "model")
     train(spec, index, out)
-    assert float(out.history.read_text().split(",")[-1]) > 0.8
+    tested = float(out.history.read_text().split(",")[-1])
+    assert tested > 0.8
+    measures: dict[str, dict[str, object]] = {"accuracy": {}}
+    identity = {"preset": "p", "family": "f", "tau": "1", "seed": 0, "threads": 1}
+    measure(MeasureSpec(**identity, measures=measures), out, index)  # type: ignore[arg-type]
+    rows = [line.split(",") for line in out.measures.read_text().splitlines()]
+    measured = next(row for row in rows if row[4] != "0" and row[8] == "accuracy")
+    assert float(measured[9]) == pytest.approx(tested)
 
 
 def test_what_cannot_be(index: Path, tmp_path: Path) -> None:
