@@ -44,7 +44,7 @@ rule measurements:
         P.table("measures"),
 
 
-onstart:
+if workflow.is_main_process:
     announce(C)
 
 

@@ -8,6 +8,7 @@ from toporepro.code import module_hashes, stage_modules
 from toporepro.config import ConfigError, resolve, tracked
 from toporepro.figures.run import needs
 from toporepro.paths import link, manifest
+from toporepro.provenance import sha256
 from toporepro.spec import encode
 from toporepro.tasks import modules as modules_of
 

@@ -44,6 +44,11 @@ MANIFESTS = [
     *(manifest(P.figure(name, "png")) for name in FIGURES),
     manifest(P.claims),
 ]
+# What the page is made of besides modules, which a change of code would not show.
+LOOKS = [
+    Path(workflow.basedir, "workflow/toporepro/report/page.html.jinja"),
+    *sorted(Path(workflow.basedir, "workflow/report").glob("*.rst")),
+]
 PAGE = Fields(
     {
         (): {
@@ -71,6 +76,7 @@ rule write_report:
         P.log("write_report"),
     params:
         *PAGE,
+        *(f"{path.name}={sha256(path)}" for path in LOOKS),
         spec=PAGE.spec,
         results=str(P.root),
     message:

@@ -105,10 +105,11 @@ def _figure(options: argparse.Namespace) -> None:
     )
 
 
-def _claims(options: argparse.Namespace) -> None:
-    from toporepro.report.claims import evaluate
+def _claims(options: argparse.Namespace) -> int:
+    from toporepro.report.claims import evaluate, failed
 
-    evaluate(_mapping(options.spec), options.tables, options.published, options.out)
+    rows = evaluate(_mapping(options.spec), options.tables, options.published, options.out)
+    return int(options.strict and bool(failed(rows)))
 
 
 def _calibrate(options: argparse.Namespace) -> None:
@@ -225,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
     sub.add_argument("--published", type=Path, required=True, help="the paper's plotted data, CSV")
     sub.add_argument("--out", type=Path, required=True, help="the claims.csv to write")
+    sub.add_argument("--strict", action="store_true", help="fail if a claim is not reproduced")
 
     sub = verb(
         "calibrate_definitions", _calibrate, "Find the definitions that give the paper's numbers."
