@@ -16,9 +16,9 @@ configfile: "config/config.yaml"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/released.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/released.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -27,6 +27,7 @@ rule all:
     input:
         P.report,
         P.claims,
+        CALIBRATION,
 
 
 rule data:

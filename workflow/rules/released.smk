@@ -4,6 +4,7 @@ CONVERT = Fields(
     "convert",
     lambda spec: [f"models.{spec.architecture}"],
 )
+CALIBRATE = Fields({(): {}}, "calibrate", lambda spec: [])
 
 
 def checkpoint_file(wildcards):
@@ -36,3 +37,29 @@ rule convert_checkpoint:
     shell:
         "toporepro convert --log {log:q} --spec {params.spec:q} --raw {params.raw:q}"
         " --lock {params.lock:q} --out {params.folder:q}"
+
+
+# With the measure `definitions`, its variants are held against the paper's plotted points.
+CALIBRATION = [P.table("calibration")] if "definitions" in C.preset.measures else []
+
+
+rule calibrate_definitions:
+    input:
+        measures=P.table("measures"),
+        published=PUBLISHED,
+    output:
+        summary=P.table("calibration"),
+        residuals=P.table("calibration_residuals"),
+        manifest=manifest(P.table("calibration")),
+    log:
+        P.log("calibrate_definitions"),
+    benchmark:
+        P.benchmark("calibrate_definitions")
+    params:
+        *CALIBRATE,
+        tables=str(P.table("measures").parent),
+    message:
+        "Calibrating definitions on the published points"
+    shell:
+        "toporepro calibrate_definitions --log {log:q} --tables {params.tables:q}"
+        " --published {input.published:q} --out {params.tables:q}"

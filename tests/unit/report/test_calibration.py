@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from pathlib import Path
 
@@ -147,3 +148,24 @@ def test_another_family_may_decide(tmp_path: Path, capsys: pytest.CaptureFixture
     told = capsys.readouterr().err
     assert "of 4 definitions; on resnet50 (n = 2)" in told
     assert "validated on resnet18 (n = 6)" in told
+
+
+def test_the_grid_is_the_one_of_lowest_contrast(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tables(tmp_path / "t", VISION)
+    found = {"phi=2": 0.01, "phi=3": -0.8, "phi=4": -0.1}
+    with (folder / "measures.csv").open("a", newline="") as file:
+        for (definition, value), tau in itertools.product(found.items(), ("1", "10")):
+            metric = f"anchor_contrast[{definition}]"
+            for family, change in (("resnet18", 0.0), ("vit_b_32", 0.1)):
+                row = ["p", family, tau, 0, 1, "mean", 0, "", metric, value + change]
+                csv.writer(file).writerow(row)
+    summary, residuals = run(folder)
+    chosen = summary[summary.chosen & (summary.quantity == "anchor_contrast")]
+    assert set(chosen.definition) == {"phi=3"}
+    assert list(chosen["mean"]) == pytest.approx([-0.8, -0.7])
+    assert chosen.rmse.isna().all()
+    assert residuals[residuals.quantity == "anchor_contrast"].published.isna().all()
+    assert "anchor_contrast of vit_b_32: phi=3 of 3: -0.7" in capsys.readouterr().err
+    assert set(summary[summary.chosen & (summary.quantity == "smoothness")].definition) == {PLANTED}

@@ -207,12 +207,12 @@ class Subject:
         }
 
     def batches(self, stimuli: str) -> Iterator[Tensor]:
-        """The images of a split as the network takes them, in batches, on its device.
+        """The images of a stimulus set as the network takes them, in batches, on its device.
 
         Raises:
-            DataError: if the data has no such split.
+            DataError, SpecError: as ``stimulus_set`` does.
         """
-        split = self.images.split(stimuli)
+        _, split = self.stimulus_set(stimuli)
         return self._inputs(split.images, self.chosen(len(split)))
 
     def _pass(self, stimuli: str, precision: Precision) -> SetStatistics:

@@ -5,6 +5,9 @@ full. The measure ``definitions`` takes every variant on the published checkpoin
 held against the plotted points (``config/paper/figures.csv``). The variant with the smallest root
 mean square residual over one family, ResNet-18, is chosen; what the others then say of it is its
 validation. Nothing is fitted, and all residuals are kept.
+
+Of φ and the coordinates of resampling nothing is plotted; they are read off the weights themselves,
+as the variant with the lowest ``anchor_contrast``.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ SOURCES = {
         ("vision_ed_vs_smoothness", "language_ed_vs_smoothness"),
     ),
 }
+INTERNAL = "anchor_contrast"
 SUMMARY = (
     "quantity",
     "definition",
@@ -41,6 +45,7 @@ SUMMARY = (
     "role",
     "family",
     "n",
+    "mean",
     "rmse",
     "relative_rmse",
     "bias",
@@ -122,7 +127,8 @@ def compare(measures: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     ]
     parts = rows.metric.str.extract(_NAME.pattern)
     rows = final(rows.assign(quantity=parts.quantity, inner=parts.definition))
-    rows = rows.assign(definition=rows.inner + ",stimuli=" + rows.stimuli)
+    shown = (",stimuli=" + rows.stimuli).where(rows.stimuli != "", "")
+    rows = rows.assign(definition=rows.inner + shown)
     keys = ["quantity", "definition", "family", "tau", "tau_value"]
     ours = rows.groupby(keys, sort=False)["value"].mean().rename("ours").reset_index()
     points = []
@@ -135,7 +141,10 @@ def compare(measures: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         ]
         theirs = theirs.rename(columns={"value": "published"}).assign(quantity=quantity)
         points.append(theirs[["quantity", "family", "tau", "published", "reading_error"]])
-    found = ours.merge(pd.concat(points), on=["quantity", "family", "tau"])
+    keys = ["quantity", "family", "tau"]
+    found = pd.concat(
+        [ours.merge(pd.concat(points), on=keys), ours[ours.quantity == INTERNAL]], ignore_index=True
+    )
     found["residual"] = found.ours - found.published
     return found.sort_values(["quantity", "definition", "family", "tau_value"], ignore_index=True)
 
@@ -144,7 +153,7 @@ def summarise(residuals: pd.DataFrame, chosen_on: str = CHOSEN_ON) -> pd.DataFra
     """Residuals by definition and family; definitions ranked by those of ``chosen_on``.
 
     A definition that lacks a network which others have is not ranked. Of two that fit alike the
-    first by name is taken.
+    first by name is taken. ``anchor_contrast`` is ranked by its own mean, from the lowest.
     """
     import pandas as pd
 
@@ -156,7 +165,10 @@ def _of(residuals: pd.DataFrame, chosen_on: str) -> Iterator[dict[str, object]]:
     deciding = residuals[residuals.family == chosen_on]
     size = deciding.groupby("definition").tau.nunique()
     complete = deciding[deciding.definition.isin(size[size == size.max()].index)]
-    score = complete.groupby("definition").residual.apply(_rms).sort_values(kind="stable")
+    internal = (residuals.quantity == INTERNAL).all()
+    grouped = complete.groupby("definition")
+    scores = grouped.ours.mean() if internal else grouped.residual.apply(_rms)
+    score = scores.sort_values(kind="stable")
     ranks = {name: rank for rank, name in enumerate(score.index, start=1)}
     for definition, part in sorted(
         residuals.groupby("definition"), key=lambda item: (ranks.get(item[0], 10**9), item[0])
@@ -170,6 +182,7 @@ def _of(residuals: pd.DataFrame, chosen_on: str) -> Iterator[dict[str, object]]:
                 "role": "chosen_on" if family == chosen_on else "validated_on",
                 "family": family,
                 "n": len(rows),
+                "mean": rows.ours.mean(),
                 "rmse": _rms(rows.residual),
                 "relative_rmse": _rms(rows.residual) / _rms(rows.published),
                 "bias": rows.residual.mean(),
@@ -180,7 +193,7 @@ def _of(residuals: pd.DataFrame, chosen_on: str) -> Iterator[dict[str, object]]:
 
 def sentences(summary: pd.DataFrame, chosen_on: str = CHOSEN_ON) -> Iterator[str]:
     """What was chosen, how well it fits, and how it fares elsewhere."""
-    for quantity in SOURCES:
+    for quantity in (*SOURCES, INTERNAL):
         rows = summary[(summary.quantity == quantity) & summary.chosen]
         if not len(rows):
             yield (
@@ -190,6 +203,10 @@ def sentences(summary: pd.DataFrame, chosen_on: str = CHOSEN_ON) -> Iterator[str
             continue
         first = rows[rows.role == "chosen_on"].iloc[0]
         count = summary[summary.quantity == quantity].definition.nunique()
+        if quantity == INTERNAL:
+            for _, row in rows.iterrows():
+                yield f"{quantity} of {row.family}: {row.definition} of {count}: {row['mean']:+.3g}"
+            continue
         yield (
             f"{quantity}: {first.definition} of {count} definitions; on {chosen_on}"
             f" (n = {first.n}) rms residual {first.rmse:.3g}"
