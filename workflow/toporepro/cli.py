@@ -34,9 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> None:
+    from toporepro.data import scatter
     from toporepro.data.prepare import prepare
 
-    prepare(decode(DataSpec, options.spec), options.raw, options.out)
+    spec = decode(DataSpec, options.spec)
+    if options.part is not None:
+        scatter.prepare_part(spec, options.raw, options.out, options.part)
+    elif scatter.parts(spec):
+        scatter.prepare_all(spec, options.raw, options.out)
+    else:
+        prepare(spec, options.raw, options.out)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -167,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--spec", required=True, help=_SPEC)
     sub.add_argument("--raw", type=Path, required=True, help="folder of raw downloads, by source")
     sub.add_argument("--out", type=Path, required=True, help="the dataset.json to write, last")
+    sub.add_argument("--part", type=int, help="only this part of a dataset that is cut into parts")
 
     sub = verb("train", _train, "Train one network, or go on with it where it was stopped.")
     sub.add_argument("--spec", required=True, help=_SPEC)

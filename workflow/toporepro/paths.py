@@ -112,6 +112,12 @@ def prepared_name(spec: DataSpec) -> str:
     return f"{spec.source}-{hashlib.sha256(encode(spec).encode()).hexdigest()[:10]}"
 
 
+def prepared_part(index: Path, part: int | str) -> Path:
+    """What says that a part of a large dataset is done; ``part`` may be a wildcard."""
+    name = f"{part:05d}" if isinstance(part, int) else part
+    return index.parent / "parts" / f"{name}.json"
+
+
 def manifest(output: Path) -> Path:
     """The manifest beside a result: ``weights.safetensors`` → ``weights.manifest.json``."""
     return output.with_name(output.name.split(".")[0] + ".manifest.json")

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -39,6 +39,7 @@ class RemoteFile:
         sha256, md5: its checksums in hexadecimal, as far as its makers publish them; at least one.
         first: of a file that nobody has published a checksum of: the caller notes the one it finds.
             None is needed then, and ``sha256`` may be its first digits.
+        token: sent as a bearer token, to the hosts of ``urls`` alone; never shown.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RemoteFile:
     sha256: str | None = None
     md5: str | None = None
     first: bool = False
+    token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or self.name.startswith("."):
@@ -300,7 +302,10 @@ def _receive(file: RemoteFile, url: str, part: Path, patience: Patience) -> None
     if have == file.bytes:
         return
     try:
-        with requests.Session() as session, _open(session, url, have, patience) as response:
+        with (
+            requests.Session() as session,
+            _open(session, url, have, patience, file.token) as response,
+        ):
             start = _start(file, response, part, have)
             size, meter = start, _Meter(file, start, patience.report)
             with part.open("ab" if start else "wb") as output:
@@ -320,13 +325,19 @@ def _receive(file: RemoteFile, url: str, part: Path, patience: Patience) -> None
         raise _InterruptedError(f"broke off after {size} of {file.bytes} bytes")
 
 
-def _open(session: requests.Session, url: str, have: int, patience: Patience) -> requests.Response:
+def _open(
+    session: requests.Session, url: str, have: int, patience: Patience, token: str | None
+) -> requests.Response:
     """Ask for the bytes from ``have`` on, following safe redirects."""
     # Without "identity" a server may compress on the fly, and ranges then count other bytes.
     headers = {"Accept-Encoding": "identity", "User-Agent": "toporepro"}
     if have:
         headers["Range"] = f"bytes={have}-"
+    host = urlsplit(url)[:2]
     for _ in range(_REDIRECTS):
+        headers.pop("Authorization", None)
+        if token and urlsplit(url)[:2] == host:
+            headers["Authorization"] = f"Bearer {token}"
         response = session.get(
             url,
             headers=headers,

@@ -187,7 +187,10 @@ class ShardedSplit:
         maps = []
         for path in self.files:
             with path.open("rb") as file:
-                maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                if path.stat().st_size:
+                    maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                else:
+                    maps.append(mmap.mmap(-1, 1))  # an empty file cannot be mapped
         return maps
 
 
