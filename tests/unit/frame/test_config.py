@@ -78,6 +78,8 @@ def test_like_inherits_and_differs() -> None:
 
 
 def test_numbers_may_come_as_text() -> None:
+    assert mlp(recipe={"batch": "64"}).differences == ()
+    assert "families.mlp.recipe.lr: 0.001 → 0.5" in mlp(recipe={"lr": "0.5"}).differences
     spec = mlp(recipe={"lr": "0.25", "epochs": "3"}, phi="2").model("mlp", "0", 0).train
     assert (spec.recipe.lr, spec.recipe.epochs, spec.topo.phi) == (0.25, 3.0, 2.0)
 

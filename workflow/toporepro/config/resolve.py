@@ -6,6 +6,7 @@ user's ``config/config.yaml`` names one and holds differences per preset.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -410,10 +411,22 @@ def _check_figures(preset: Preset) -> None:
 
 
 def _differences(before: Any, after: Any) -> Iterator[str]:
-    old, new = dict(flatten(before)), dict(flatten(after))
+    old, new = dict(flatten(_numbers(before))), dict(flatten(_numbers(after)))
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             yield f"{key}: {old.get(key, '(absent)')} → {new.get(key, '(absent)')}"
+
+
+def _numbers(value: Any) -> Any:
+    """Text that is a number as that number, as validation reads it: the command line gives text."""
+    if isinstance(value, Mapping):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return json.loads(value) if value.strip("-").isdecimal() else float(value)
+    return value
 
 
 def tracked(spec: object) -> dict[str, str]:
