@@ -1,0 +1,80 @@
+"""The paper's preset says what the paper's recipes and its published results say."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from toporepro.config import resolve
+from toporepro.train.plan import Plan
+
+ROOT = Path(__file__).parents[3]
+PAPER = resolve({"preset": "paper"}, ROOT)
+ROWS = {
+    "resnet18": ["0", "0.5", "1", "5", "10", "20", "50"],
+    "resnet50": ["0", "1", "30"],
+    "vit_b_32": ["0", "10"],
+}
+IMAGES = 1_281_167
+
+
+def plan_of(family: str) -> Plan:
+    spec = next(model.train for model in PAPER.models if model.family == family)
+    return Plan(spec.recipe, spec.topo, IMAGES)
+
+
+def test_every_row_of_the_results_table_has_a_network() -> None:
+    for family, taus in ROWS.items():
+        assert [model.tau for model in PAPER.models if model.family == family] == taus
+    blocks = [m for m in PAPER.models if m.family == "resnet18_16"]
+    assert {(m.tau, m.seed) for m in blocks} == {
+        (t, s) for t in ("0", "1", "10", "50") for s in range(3)
+    }
+
+
+@pytest.mark.parametrize("family", ROWS)
+def test_expected_accuracies_are_those_of_the_published_figure(family: str) -> None:
+    text = (ROOT / "config/presets/paper.yaml").read_text(encoding="utf-8")
+    comment = text[: text.index(f"\n  {family}:\n")]
+    taus = re.findall(r"#   τ +(.*)", comment)[-1].split()
+    said = re.findall(r"#   top-1 +([0-9. ]*)", comment)[-1].split()
+    with (ROOT / "config/paper/figures.csv").open(encoding="utf-8") as file:
+        published = {
+            (row["family"], row["tau"]): float(row["value"])
+            for row in csv.DictReader(file)
+            if row["figure"] == "performance" and row["metric"] == "imagenet_top1_pct"
+        }
+    assert taus == ROWS[family]
+    for tau, accuracy in zip(taus, said, strict=True):
+        assert float(accuracy) == pytest.approx(published[family, tau], abs=0.051)
+
+
+@pytest.mark.parametrize(
+    ("family", "lr", "batch"), [("resnet18", 0.5, 1024), ("resnet50", 1.7, 4096)]
+)
+def test_residual_networks_follow_ffcv_imagenet(family: str, lr: float, batch: int) -> None:
+    plan = plan_of(family)
+    per_epoch = IMAGES / batch
+    assert plan.steps == round(88 * per_epoch)
+    assert plan.lr(0) == pytest.approx(1e-4 * lr)
+    assert plan.lr(round(2 * per_epoch)) == pytest.approx(lr, rel=1e-3)
+    assert plan.lr(round(45 * per_epoch)) == pytest.approx(lr / 2, rel=1e-3)
+    assert plan.lr(plan.steps - 1) == pytest.approx(0)
+    recipe = plan.recipe
+    assert not recipe.decay_norms_and_biases
+    assert recipe.average is None
+    for epochs, family_ in ((88, family), (16, "resnet18_16")):
+        start, end = {88: (65, 76), 16: (11, 13)}[epochs]
+        for epoch in range(epochs):
+            ramp = 160 + 32 * min(max((epoch - start) / (end - start), 0), 1)
+            sides = [r.pixels for r in plan_of(family_).recipe.resolution if r.from_epoch <= epoch]
+            assert sides[-1] == round(ramp / 32) * 32, (family_, epoch)
+
+
+def test_the_vision_transformers_average_is_torchvisions() -> None:
+    recipe = plan_of("vit_b_32").recipe
+    assert recipe.average is not None
+    alpha = (1 - 0.99998) * recipe.batch * recipe.average.every / recipe.epochs
+    assert recipe.average.decay == pytest.approx(1 - alpha, abs=1e-5)
+    assert recipe.average.from_epoch == recipe.lr_schedule.warmup_epochs == 88 * 30 / 300
