@@ -11,7 +11,7 @@ from typing import Any
 
 from toporepro.config import schema
 from toporepro.plugins import find, names
-from toporepro.spec import CheckpointSpec, Recipe, Schedule
+from toporepro.spec import Averaging, CheckpointSpec, Recipe, Resolution, Schedule
 
 HEAD = """# Configuration
 
@@ -73,6 +73,8 @@ def _readme(schemas: dict[str, Any]) -> Iterator[str]:
         yield from _table(title, schemas["preset"]["$defs"][name])
     yield from _attributes("`recipe`", Recipe)
     yield from _attributes("`tau_schedule`, and a recipe's `lr_schedule`", Schedule)
+    yield from _attributes("Each entry of a recipe's `resolution`", Resolution)
+    yield from _attributes("A recipe's `average`", Averaging)
     yield from _attributes("Each entry of `checkpoints`, by τ", CheckpointSpec)
     for room, heading in ROOMS.items():
         yield f"## {heading}\n"
