@@ -116,6 +116,7 @@ def test_one_figure_can_be_asked_for(finished: Copy) -> None:
     assert target.exists()
     wrong = finished.ops("figure", "performance", "--preset", finished.preset, status=2)
     assert "did you mean performance_vs_smoothness?" in wrong
+    finished.reproduce()  # the report shows the figure
 
 
 def test_a_wrong_key_is_named_with_its_neighbour(finished: Copy) -> None:
