@@ -13,6 +13,7 @@ from torch import nn
 
 from toporepro import models
 from toporepro.paths import ModelPaths
+from toporepro.spec import Averaging
 from toporepro.train.distributed import connect
 from toporepro.train.run import train
 
@@ -52,6 +53,25 @@ def test_two_processes_equal_one_with_batchnorm(
     train(spec, coloured, one := ModelPaths(tmp_path / "one"))
     start_group(spec, coloured, out, 2)
     assert largest_difference(one, out) < 1e-4
+
+
+def test_two_processes_mix_repeat_and_average_as_one(
+    data: Path, out: ModelPaths, tmp_path: Path
+) -> None:
+    spec = tiny_spec(
+        optimizer="sgd",
+        lr=0.05,
+        epochs=2,
+        accumulate=2,
+        flip=True,
+        mixup=0.4,
+        cutmix=1.0,
+        repeats=3,
+        average=Averaging(decay=0.8, every=2, from_epoch=0.5),
+    )
+    train(spec, data, one := ModelPaths(tmp_path / "one"))
+    start_group(spec, data, out, 2)
+    assert largest_difference(one, out) < 1e-5
 
 
 def _normalise(rank: int, folder: str) -> None:
