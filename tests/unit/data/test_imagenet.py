@@ -271,7 +271,7 @@ def test_too_small_a_disk_is_said_before_it_starts(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"side": 5}, {"quality": 100}, {"shards": 0}, {"train_images": 0}]
+    "wrong", [{"side": 5}, {"quality": 100}, {"shards": 0}, {"test_images": 0}]
 )
 def test_options_that_cannot_be(wrong: dict[str, int]) -> None:
     with pytest.raises(SpecError, match=next(iter(wrong))):
@@ -321,3 +321,40 @@ class TestPictures:
         assert shrink(image, 30) is image
         assert shrink(image, 15).shape == (15, 25, 3)
         assert shrink(ilsvrc.pixels(1, 90, 31), 30).shape == (87, 30, 3)
+
+
+@pytest.mark.parametrize("form", ["tars", "folders"])
+def test_validation_images_alone(form: str, tmp_path: Path, prepared: Path) -> None:
+    write = ilsvrc.write_tars if form == "tars" else ilsvrc.write_folders
+    write(tmp_path / "imagenet", ilsvrc.train_images(), ilsvrc.validation_images())
+    training = (
+        tmp_path / "imagenet" / ("train" if form == "folders" else "ILSVRC2012_img_train.tar")
+    )
+    training.rename(tmp_path / "away")
+    chosen = imagenet.Options(form=form, train_images=0)  # type: ignore[arg-type]
+    assert imagenet.missing(chosen, tmp_path / "imagenet") is None
+    assert training.name in str(
+        imagenet.missing(dataclasses.replace(chosen, train_images=None), tmp_path / "imagenet")
+    )
+    index = index_in(tmp_path)
+    scatter.prepare_all(spec(form=form, train_images=0), tmp_path, index)
+    data, whole = ShardedImages.open(index), ShardedImages.open(prepared)
+    data.verify()
+    assert data.splits == {"train": 0, "test": 10}
+    assert data.classes == whole.classes
+    assert sorted(data.split("test").labels) == sorted(whole.split("test").labels)
+    assert len(data.split("train")) == 0
+
+
+def test_what_is_missing_is_told_without_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = imagenet.Options(train_images=0)
+    assert "ILSVRC2012_img_val.tar, ILSVRC2012_devkit_t12.tar.gz not found" in str(
+        imagenet.missing(options, tmp_path)
+    )
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    gated = imagenet.Options(form="huggingface")
+    assert "HF_TOKEN" in str(imagenet.missing(gated, tmp_path))
+    monkeypatch.setenv("HF_TOKEN", "x")
+    assert imagenet.missing(gated, tmp_path) is None

@@ -157,9 +157,8 @@ def _number(data: bytes, at: int) -> int:
 def _block_ends(data: bytes, start: int, rows: int, columns: int) -> npt.NDArray[np.int64]:
     """Where each block's closing marker stands, rows × columns; the last one's ends the image."""
     body = np.frombuffer(data, dtype=np.uint8, offset=start)
-    found = np.flatnonzero(body[:-1] == 0xFF)
     # Inside a block the byte 0xFF is always followed by 0.
-    found = found[body[found + 1] != 0]
+    found = ((body[:-1] == 0xFF) & body[1:].astype(bool)).nonzero()[0]
     if len(found) != rows * columns:
         raise DataError(f"{len(found)} blocks found, {rows}×{columns} expected")
     ends: npt.NDArray[np.int64] = (found + start).reshape(rows, columns)

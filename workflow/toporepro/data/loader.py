@@ -282,6 +282,9 @@ def as_input(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Ten
     """Network input (float32, n×C×H×W, normalised, channels-last in memory) of uint8 n×H×W×C."""
     import torch
 
-    means = torch.tensor(mean, device=images.device).view(1, -1, 1, 1) * 255
-    scale = 1 / (torch.tensor(std, device=images.device).view(1, -1, 1, 1) * 255)
-    return (images.permute(0, 3, 1, 2).float() - means) * scale
+    # Row by row: arithmetic over three channels at a time would be five times slower on a CPU.
+    count, height, width, channels = images.shape
+    means = (torch.tensor(mean, device=images.device) * 255).repeat(width)
+    scale = (1 / (torch.tensor(std, device=images.device) * 255)).repeat(width)
+    rows = images.to(torch.float32, copy=True).reshape(count, height, width * channels)
+    return rows.sub_(means).mul_(scale).view(images.shape).permute(0, 3, 1, 2)
