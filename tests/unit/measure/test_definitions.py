@@ -189,6 +189,23 @@ def test_the_grid_that_a_sheet_was_trained_on_is_found(phi: float, coordinates: 
     assert all(value > found[best] / 3 for (other, _), value in found.items() if other != phi)
 
 
+@pytest.mark.parametrize("phi", [2, 3])
+def test_contrast_equals_its_definition(phi: int) -> None:
+    sheet = np.random.default_rng(2).normal(size=(9, 12, 5)).cumsum(axis=0)
+    inside, losses = -(-phi // 2), {}
+    for down, right in itertools.product(range(-(phi // 2), phi - phi // 2), repeat=2):
+        made = np.einsum(
+            "ab,cd,bde->ace",
+            resampled(9, phi, "size", down),
+            resampled(12, phi, "size", right),
+            sheet,
+        )
+        cosine = functional.cosine_similarity(torch.tensor(made), torch.tensor(sheet), dim=2)
+        losses[down, right] = float(1 - cosine[inside:-inside, inside:-inside].mean())
+    expected = np.log(losses.pop((0, 0)) / np.mean(list(losses.values())))
+    assert anchor_contrast(sheet, phi, "size") == pytest.approx(expected)
+
+
 def test_an_untrained_sheet_has_no_grid() -> None:
     sheet = np.random.default_rng(0).normal(size=(16, 32, 24))
     assert all(abs(anchor_contrast(sheet, phi, "factor")) < 0.05 for phi in (2, 3, 4, 5))

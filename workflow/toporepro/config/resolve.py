@@ -249,7 +249,10 @@ def _models(
         checkpoints = _checkpoints(where, family, taus)
         recipe = _recipe(where, family, preset.snapshots)
         _check_sheets(where, family, model)
-        data = datasets[_shown_data(preset, family, root)]
+        shown = _shown_data(preset, family, root)
+        data = datasets[shown]
+        if shown != family.data:  # what stands in has its own size
+            recipe = dataclasses.replace(recipe, test_pixels=None)
         for tau in taus:
             for seed in seeds:
                 train = TrainSpec(

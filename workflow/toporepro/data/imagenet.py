@@ -6,6 +6,7 @@ It cannot be fetched without a person's consent to its terms, so its raw files a
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 # Of the training images' channels; every published network is normalised by these.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+# What the user provides, and whether it is needed for training images alone.
+_TARS = (
+    ("ILSVRC2012_img_train.tar", True),
+    ("ILSVRC2012_img_val.tar", False),
+    ("ILSVRC2012_devkit_t12.tar.gz", False),
+)
+_FOLDERS = (("train", True), ("val", False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +43,8 @@ class Options:
         storage: ``jpeg``, or ``raw`` pixels: about eight times the room, no decoding.
         quality: of stored JPEGs, 50 to 98.
         shards: parts that the work and each split are cut into; one job, one file each.
-        train_images: how many there must be; null for as many as there are.
+        train_images: how many there must be; null for as many as there are; 0 for none, where
+            nothing is trained: the validation images are then all that is needed.
         test_images: the same of the test split, which is the official validation set.
     """
 
@@ -56,10 +65,10 @@ class Options:
             raise SpecError(f"quality={self.quality}: from 50 to 98")
         if not 1 <= self.shards <= 1000:
             raise SpecError(f"shards={self.shards}: from 1 to 1000")
-        for name in ("train_images", "test_images"):
+        for name, least in (("train_images", 0), ("test_images", 1)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SpecError(f"{name}={value}: at least 1, or null for any number")
+            if value is not None and value < least:
+                raise SpecError(f"{name}={value}: at least {least}, or null for any number")
 
 
 def parts(options: Options) -> int:
@@ -81,14 +90,26 @@ def open_raw(options: Options, raw: Path) -> RawImages:
     if options.form == "tars":
         from toporepro.data.imagenet_tars import Tars
 
-        return Tars(raw)
+        return Tars(raw, training=options.train_images != 0)
     if options.form == "folders":
         from toporepro.data.imagenet_folders import Folders
 
-        return Folders(raw)
+        return Folders(raw, training=options.train_images != 0)
     from toporepro.data.imagenet_hub import Hub
 
     return Hub(raw)
+
+
+def missing(options: Options, raw: Path) -> str | None:
+    """What of the user's own files is absent, in words; ``None`` if all is there."""
+    if options.form == "huggingface":
+        there = (raw / "parquet").is_dir() or "HF_TOKEN" in os.environ
+        return None if there else f"neither HF_TOKEN nor {raw / 'parquet'}"
+    training = options.train_images != 0
+    wanted = _TARS if options.form == "tars" else _FOLDERS
+    absent = [name for name, trains in wanted if training or not trains]
+    absent = [name for name in absent if not (raw / name).exists()]
+    return f"{', '.join(absent)} not found in {raw}" if absent else None
 
 
 def side(options: Options, split: str) -> int:

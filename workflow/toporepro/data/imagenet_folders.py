@@ -15,20 +15,22 @@ _SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 class Folders:
     """The tree below one folder; classes are numbered by the order of their names.
 
+    Without ``training`` images ``val`` is enough.
+
     Raises:
         DataError: if there is no such tree, or the two splits have other classes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, training: bool = True) -> None:
         self._folder = folder
-        for name in _FOLDER.values():
+        for name in ("train", "val") if training else ("val",):
             if not (folder / name).is_dir():
                 raise DataError(
                     f"ImageNet-1k, form 'folders': no folder {folder / name}. Images are expected "
                     f"at {folder}/train/<class>/* and {folder}/val/<class>/*; a link to a folder "
                     "elsewhere will do."
                 )
-        self._classes = _classes(folder / "train")
+        self._classes = _classes(folder / ("train" if training else "val"))
         tests = _classes(folder / "val")
         if tests != self._classes or not tests:
             odd = sorted(set(tests) ^ set(self._classes))

@@ -29,14 +29,15 @@ _LARGEST = 256 << 20
 
 
 class Tars:
-    """The three archives in one folder.
+    """The three archives in one folder; without ``training`` images, two of them.
 
     Raises:
         DataError: if one is missing, with what to do, or is not what its name says.
     """
 
-    def __init__(self, folder: Path) -> None:
-        missing = [name for name in _WHAT if not (folder / name).is_file()]
+    def __init__(self, folder: Path, *, training: bool = True) -> None:
+        wanted = [name for name in _WHAT if training or name != TRAIN]
+        missing = [name for name in wanted if not (folder / name).is_file()]
         if missing:
             raise DataError(absent(folder, missing))
         self._folder = folder

@@ -192,7 +192,8 @@ def _require_space(job: _Job, raw: RawImages) -> None:
 
 
 def _bytes(job: _Job, raw: RawImages, split: str) -> int:
-    count = job.plugin.expected(job.options, split) or raw.count(split)
+    expected = job.plugin.expected(job.options, split)
+    count = raw.count(split) if expected is None else expected
     side = job.plugin.side(job.options, split)
     per_pixel = 3.0
     if job.options.storage == "jpeg":
@@ -215,7 +216,8 @@ def _make(job: _Job, part: int, raw: RawImages) -> None:
             atomic(job.folder / name) as temporary,
             shards.ShardWriter(temporary, job.options.storage, job.options.quality) as writer,
         ):
-            for unit in share(raw.units(split), part, job.parts):
+            wanted = job.plugin.expected(job.options, split) != 0
+            for unit in share(raw.units(split) if wanted else (), part, job.parts):
                 digest = hashlib.sha256()
                 for image in raw.read(split, unit):
                     _digest(digest, image)
@@ -418,6 +420,8 @@ def _check_split(job: _Job, split: str, labels: Labels, classes: int) -> None:
             f"{job.spec.source}: {len(labels)} {split} images found, {split}_images={expected}; "
             f"for a subset, set {split}_images to its number, or to null"
         )
+    if expected == 0:
+        return
     missing = sorted(set(range(classes)) - set(np.unique(labels).tolist()))
     if missing:
         raise DataError(f"{job.spec.source}: no {split} images of classes {missing[:5]} …")

@@ -225,22 +225,46 @@ def anchor_contrast(sheet: Floats, phi: float, coordinates: Coordinates) -> floa
     if min(height, width) <= 2 * inside + 1 or min(height, width) < 2 * phi:
         return float("nan")
     moves = [move - count // 2 for move in range(count)]
-    along_h, along_w = (
-        {move: resampled(size, phi, coordinates, move) for move in moves}
-        for size in (height, width)
-    )
-    squares = (sheet**2).sum(axis=-1)
+    flat = sheet.reshape(height * width, -1)
+    gram: Floats = flat @ flat.T
+    units = np.arange(height * width).reshape(height, width)[inside:-inside, inside:-inside]
     losses = {}
     for down in moves:
-        rows = np.tensordot(along_h[down], sheet, axes=1)
+        rows = _sparse(resampled(height, phi, coordinates, down)[inside:-inside])
         for right in moves:
-            made = np.einsum("kj,ijd->ikd", along_w[right], rows, optimize=True)
-            norm = np.sqrt(squares * (made**2).sum(axis=-1))
-            alike = (made * sheet).sum(axis=-1) / np.maximum(norm, 1e-300)
-            losses[down, right] = float(1 - alike[inside:-inside, inside:-inside].mean())
+            columns = _sparse(resampled(width, phi, coordinates, right)[inside:-inside])
+            losses[down, right] = _loss(gram, units, width, rows, columns)
     own = losses.pop((0, 0))
     others = float(np.mean(list(losses.values())))
     return math.log(own / others) if own > 0 and others > 0 else float("nan")
+
+
+_Sparse = tuple[npt.NDArray[np.int64], Floats]
+
+
+def _sparse(matrix: Floats) -> _Sparse:
+    """The columns that each row reads, and their weights: both (rows, most columns of a row)."""
+    most = int((matrix != 0).sum(axis=1).max())
+    columns = np.argsort(matrix == 0, axis=1, kind="stable")[:, :most]
+    return columns, np.take_along_axis(matrix, columns, axis=1)
+
+
+def _loss(
+    gram: Floats, units: npt.NDArray[np.int64], width: int, rows: _Sparse, columns: _Sparse
+) -> float:
+    """1 − mean cosine of units and of what is resampled at their places, from scalar products.
+
+    A resampled vector is made of a few units, so that its products need a few entries of ``gram``
+    and no weights.
+    """
+    read = (rows[0][:, None, :, None] * width + columns[0][None, :, None, :]).reshape(
+        *units.shape, -1
+    )
+    share = (rows[1][:, None, :, None] * columns[1][None, :, None, :]).reshape(read.shape)
+    product = (share * gram[units[..., None], read]).sum(axis=-1)
+    square = np.einsum("hwp,hwq,hwpq->hw", share, share, gram[read[..., None], read[..., None, :]])
+    norm = np.sqrt(np.maximum(square, 0) * gram[units, units])
+    return float(1 - (product / np.maximum(norm, 1e-300)).mean())
 
 
 def resampled(size: int, phi: float, coordinates: Coordinates, move: int = 0) -> Floats:

@@ -97,8 +97,8 @@ class Subject:
     ) -> Subject:
         """Load a checkpoint.
 
-        A network that was trained elsewhere may be shown images of classes that it does not know;
-        they are then stimuli without labels.
+        A network that was trained elsewhere may be shown images of classes that it does not know,
+        which are then stimuli without labels, and of another size if it takes any.
 
         Raises:
             CheckpointError: if the file is no usable checkpoint.
@@ -109,10 +109,12 @@ class Subject:
         height, width, channels = images.shape
         shown = Inputs(channels=channels, height=height, width=width, classes=len(images.classes))
         labelled = shown.classes == metadata.inputs.classes
-        foreign = metadata.spec.checkpoint is not None
-        if dataclasses.replace(shown, classes=metadata.inputs.classes) != metadata.inputs or not (
-            labelled or foreign
-        ):
+        inputs = metadata.inputs
+        if metadata.spec.checkpoint is not None:
+            inputs = dataclasses.replace(inputs, classes=shown.classes)
+            if not getattr(family.family(metadata.spec.architecture), "FIXED_SIZE", False):
+                inputs = dataclasses.replace(inputs, height=height, width=width)
+        if shown != inputs:
             raise SpecError(f"{checkpoint}: built for {metadata.inputs}, but the data is {shown}")
         module = models.load(checkpoint).to(device)
         if metadata.spec.recipe.channels_last:
@@ -120,7 +122,7 @@ class Subject:
         return cls(
             module=module,
             spec=metadata.spec,
-            inputs=metadata.inputs,
+            inputs=dataclasses.replace(inputs, classes=metadata.inputs.classes),
             images=images,
             step=metadata.step,
             seed=seed,
