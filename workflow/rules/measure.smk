@@ -50,9 +50,11 @@ rule measure_model:
 rule collect_tables:
     input:
         [path_of(model).measures for model in C.models],
+        [path_of(model).units for model in C.models],
         [path_of(model).history for model in C.models],
     output:
         measures=P.table("measures"),
+        curves=P.table("curves"),
         history=P.table("history"),
         missing=P.table("missing"),
     log:

@@ -17,6 +17,7 @@ CLAIMS = Fields(
 rule judge_claims:
     input:
         measures=P.table("measures"),
+        curves=P.table("curves"),
         published=PUBLISHED,
     output:
         report(P.claims, caption="../report/claims.rst", category="Claims"),

@@ -16,7 +16,7 @@ from skimage.metrics import structural_similarity
 
 from toporepro.data.store import ImageWriter, PreparedImages
 from toporepro.measure import selectivity
-from toporepro.measure.clusters import largest_clusters, morans_i
+from toporepro.measure.clusters import largest_clusters, layout_similarity, morans_i
 from toporepro.measure.contrasts import named, one_vs_rest, permuted_maps, scaled, welch
 from toporepro.measure.map_similarity import similarity, ssim, unit_scaled
 from toporepro.measure.run import measure
@@ -175,6 +175,15 @@ def test_morans_i_of_known_maps() -> None:
     ]  # fmt: skip
     assert found[:2] == pytest.approx(expected)
     assert np.isnan(found[2])
+
+
+def test_layouts_at_random_are_not_alike_whatever_the_correlation() -> None:
+    generator = np.random.default_rng(8)
+    pair = generator.normal(size=(2, 32)) + 2 * generator.normal(size=32)
+    orders = [generator.permutation(32) for _ in range(2000)]
+    found = [layout_similarity(pair[:, order], 4, 8)[0, 1] for order in orders]
+    assert np.corrcoef(pair)[0, 1] > 0.6
+    assert np.mean(found) == pytest.approx(0, abs=4 * np.std(found) / 2000**0.5)
 
 
 def test_a_permuted_map_is_that_of_the_permuted_labels() -> None:

@@ -65,7 +65,12 @@ def test_a_manifest_names_the_inputs(folders: list[Path], tmp_path: Path) -> Non
     tables.collect(folders, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "measures.manifest.json").read_text())
     assert len(content["inputs"]) == 2 * len(folders)
-    assert set(content["outputs"]) == {"measures.csv", "history.csv", "missing.csv"}
+    assert set(content["outputs"]) == {
+        "measures.csv",
+        "curves.csv",
+        "history.csv",
+        "missing.csv",
+    }
 
 
 def test_a_network_that_was_not_trained_here_has_an_empty_history(

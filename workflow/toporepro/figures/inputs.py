@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toporepro.report.selection import Family, families, topographic
-from toporepro.report.tables import read_history, read_measures, read_published
+from toporepro.report.tables import read_curves, read_history, read_measures, read_published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ class Tables:
     """The tables of a preset, each read once, when it is first asked for.
 
     Attributes:
-        folder: where ``measures.csv`` and ``history.csv`` are.
+        folder: where ``measures.csv``, ``curves.csv`` and ``history.csv`` are.
         unit_files: ``units.parquet`` of the models shown.
         published_file: the paper's plotted points, if given.
         quantities: what is read of the units.
@@ -49,6 +49,11 @@ class Tables:
     @functools.cached_property
     def measures(self) -> pd.DataFrame:
         return read_measures(self.folder / "measures.csv")
+
+    @functools.cached_property
+    def curves(self) -> pd.DataFrame:
+        """Values of whole layers."""
+        return read_curves(self.folder / "curves.csv")
 
     @functools.cached_property
     def history(self) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 A figure's module defines, at its top level and without importing anything heavy:
 
 * ``TITLE``, and ``ORDER``: its place among the paper's figures;
-* ``TABLES``: which of ``measures``, ``history``, ``published`` it reads;
+* ``TABLES``: which of ``measures``, ``curves``, ``history``, ``published`` it reads;
 * ``SUFFIXES``: the files it makes, ``png`` and ``svg`` first;
 * ``QUANTITIES`` and ``models(spec)``: what it reads of whose ``units.parquet`` (maps only);
 * ``draw(spec, tables)``: the matplotlib figure;
@@ -31,7 +31,7 @@ class Needs:
     """What a figure reads and makes, for whoever schedules it.
 
     Attributes:
-        tables: of ``measures``, ``history``, ``published``.
+        tables: of ``measures``, ``curves``, ``history``, ``published``.
         models: family, τ and seed of each model whose ``units.parquet`` is read.
         suffixes: of the files made; a ``json`` with the caption's facts comes with them.
     """

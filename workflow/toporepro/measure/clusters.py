@@ -74,3 +74,13 @@ def cross_morans_i(maps: Floats, height: int, width: int) -> Floats:
     one_way = scaled[:, first] @ scaled[:, second].T / len(first)
     result: Floats = (one_way + one_way.T) / 2
     return result
+
+
+def layout_similarity(maps: Floats, height: int, width: int) -> Floats:
+    """:func:`cross_morans_i` less its expectation over all orders of the units, −r / (units − 1).
+
+    Returns:
+        (maps, maps); 0 is expected of any two maps whose units lie at random.
+    """
+    result: Floats = cross_morans_i(maps, height, width) + np.corrcoef(maps) / (height * width - 1)
+    return result

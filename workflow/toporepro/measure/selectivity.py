@@ -91,10 +91,10 @@ def measure(subject: Subject, options: Options) -> Result:
     * ``map_cross_morans_i``: whether the neighbours of units for one are for the other.
 
     Quantities: ``selectivity_t.NAME`` and ``selectivity_dprime.NAME`` by unit; of whole layers
-    ``subclass_map_similarity`` (``map_cross_morans_i`` of the maps of sub-classes against the rest)
-    and ``subclass_response_similarity`` (correlation of mean responses over units; index: 1000 ×
-    first class + second), ``subclass_pixel_similarity`` (of the images themselves; layer empty),
-    and ``subclass_category.NAME`` (index: its classes).
+    ``subclass_map_similarity`` (of the maps of sub-classes against the rest: Moran's I of two maps
+    less its expectation over layouts) and ``subclass_response_similarity`` (correlation of mean
+    responses over units; index: 1000 × first class + second), ``subclass_pixel_similarity`` (of
+    the images themselves; layer empty), and ``subclass_category.NAME`` (index: its classes).
 
     Raises:
         SpecError: if a set has no contrasts, or one comes from two sets.
@@ -277,7 +277,7 @@ def _subclass_curves(
     """Similarities of all pairs of sub-classes: of their maps' layout, of responses, of pixels."""
     import torch
 
-    from toporepro.measure.clusters import cross_morans_i
+    from toporepro.measure.clusters import layout_similarity
     from toporepro.measure.contrasts import scaled, welch
 
     classes = sorted(classes)
@@ -305,7 +305,7 @@ def _subclass_curves(
         of = scaled(responses[stimuli]).to(subject.device)
         sides = torch.from_numpy(first).to(of)
         maps = welch(of, sides, 1 - sides)[0]
-        near = cross_morans_i(maps.cpu().numpy(), *subject.sheet(layer))
+        near = layout_similarity(maps.cpu().numpy(), *subject.sheet(layer))
         values = np.array([near[i, j] for i, j in pairs])
         found.append(curve(layer, "subclass_map_similarity", values))
         found.append(curve(layer, "subclass_response_similarity", profiles(of)))

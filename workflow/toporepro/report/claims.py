@@ -14,11 +14,11 @@ from typing import Any
 
 from toporepro.code import stage_modules
 from toporepro.provenance import atomic, write_manifest, write_text
-from toporepro.report import competitors, dimensionality, statistics, trends
+from toporepro.report import competitors, dimensionality, selectivity, statistics, trends
 from toporepro.report.evidence import Claim, Evidence, World
 from toporepro.report.render import render_markdown
 from toporepro.report.selection import families
-from toporepro.report.tables import TableError, read_measures, read_published
+from toporepro.report.tables import TableError, read_curves, read_measures, read_published
 from toporepro.spec import SpecError, decode, nearest
 
 Row = dict[str, Any]
@@ -53,6 +53,9 @@ KINDS: dict[str, Callable[[World, Claim, str], Evidence]] = {
         dimensionality.pooled_correlation,
         dimensionality.centred_comparison,
         dimensionality.performance_matched,
+        selectivity.similarity_of_maps,
+        selectivity.maps_follow_representation,
+        selectivity.layout_follows_swap,
     )
 }
 
@@ -78,6 +81,7 @@ def evaluate(spec: Mapping[str, Any], tables: Path, published: Path, out: Path) 
         families=families(spec),
         measures=read_measures(tables / "measures.csv"),
         published=read_published(published),
+        curves=read_curves(tables / "curves.csv"),
         calibrated=bool(spec.get("calibrated", False)),
     )
     rows = judge(world, read_definitions(spec["claims"]), float(spec.get("alpha", 0.05)))
@@ -90,7 +94,7 @@ def evaluate(spec: Mapping[str, Any], tables: Path, published: Path, out: Path) 
         verb="claims",
         spec=spec,
         modules=stage_modules("claims"),
-        inputs=[tables / "measures.csv", published],
+        inputs=[tables / "measures.csv", tables / "curves.csv", published],
         outputs=[out, out.with_suffix(".md")],
         wall_seconds=time.monotonic() - started,
     )

@@ -77,6 +77,7 @@ class World:
     measures: pd.DataFrame
     published: pd.DataFrame
     calibrated: bool = False
+    curves: pd.DataFrame | None = None
 
     def applicable(self, claim: Claim) -> dict[str, Family]:
         """The families, controls left out, that a claim is about."""

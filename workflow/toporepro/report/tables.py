@@ -25,6 +25,8 @@ HISTORY = ("step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", 
 # The history's own τ follows its schedule, so it stands beside the τ that names the model.
 HISTORY_TABLE = (*IDENTITY, *("scheduled_tau" if name == "tau" else name for name in HISTORY))
 MISSING = ("what", "why")
+# Values of whole layers (of units.parquet, its rows without a unit).
+CURVES = (*IDENTITY, "step", "layer", "quantity", "index", "value")
 
 Row = tuple[str, ...]
 
@@ -34,7 +36,7 @@ class TableError(ValueError):
 
 
 def collect(models: Sequence[Path], out: Path, absent: Mapping[str, str] | None = None) -> None:
-    """The verb ``toporepro tables``: ``measures.csv``, ``history.csv``, ``missing.csv`` in ``out``.
+    """The verb ``toporepro tables``: ``measures``, ``curves``, ``history``, ``missing`` in ``out``.
 
     The history of a network that was not trained here is empty.
 
@@ -50,6 +52,7 @@ def collect(models: Sequence[Path], out: Path, absent: Mapping[str, str] | None 
     started = time.monotonic()
     folders = sorted((ModelPaths(path) for path in models), key=lambda model: str(model.folder))
     measures: list[Row] = []
+    curves: list[Row] = []
     history: list[Row] = []
     owners: dict[Row, Path] = {}
     for model in folders:
@@ -61,11 +64,14 @@ def collect(models: Sequence[Path], out: Path, absent: Mapping[str, str] | None 
             )
         owners[identity] = model.measures
         measures += [row for _, row in rows]
+        curves += _curves(identity, model.units)
         history += [(*identity, *row) for _, row in _read(model.history, HISTORY, _history_problem)]
     _write(out / "measures.csv", MEASURES, sorted(measures, key=_measure_key))
+    _write(out / "curves.csv", CURVES, curves)
     _write(out / "history.csv", HISTORY_TABLE, sorted(history, key=_history_key))
     _write(out / "missing.csv", MISSING, _missing(measures, absent or {}))
-    inputs = [path for model in folders for path in (model.measures, model.history)]
+    made = [path for model in folders for path in (model.measures, model.units, model.history)]
+    inputs = [path for path in made if path.exists()]
     write_manifest(
         verb="tables",
         spec={
@@ -74,7 +80,7 @@ def collect(models: Sequence[Path], out: Path, absent: Mapping[str, str] | None 
         },
         modules=stage_modules("tables"),
         inputs=inputs,
-        outputs=[out / f"{name}.csv" for name in ("measures", "history", "missing")],
+        outputs=[out / f"{name}.csv" for name in ("measures", "curves", "history", "missing")],
         wall_seconds=time.monotonic() - started,
     )
 
@@ -82,6 +88,11 @@ def collect(models: Sequence[Path], out: Path, absent: Mapping[str, str] | None 
 def read_measures(path: Path) -> pd.DataFrame:
     """The table of measures; τ stays text, and ``tau_value`` is its number."""
     return _frame(path, MEASURES, ("preset", "family", "tau", "layer", "stimuli", "metric"))
+
+
+def read_curves(path: Path) -> pd.DataFrame:
+    """The table of curves; τ stays text, and ``tau_value`` is its number."""
+    return _frame(path, CURVES, ("preset", "family", "tau", "layer", "quantity"))
 
 
 def read_history(path: Path) -> pd.DataFrame:
@@ -186,6 +197,20 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _curves(identity: Row, units: Path) -> list[Row]:
+    """Values of whole layers, in the order of the file; none where no unit was measured."""
+    if not units.exists():
+        return []
+    import pyarrow.parquet as pq
+
+    names = CURVES[len(IDENTITY) :]
+    found = pq.read_table(units, columns=list(names), filters=[("unit", "==", -1)]).to_pydict()
+    return [
+        (*identity, *(str(field) for field in fields), f"{value:.9g}")
+        for *fields, value in zip(*(found[name] for name in names), strict=True)
+    ]
 
 
 def _identity(rows: Sequence[tuple[int, Row]], path: Path) -> Row:
