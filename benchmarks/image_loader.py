@@ -5,12 +5,18 @@
 Both get the same images (made here: 500×375 pixels, the amplitude spectrum of photographs, JPEG of
 quality 90) and give the same output: a batch of random crops, half of them mirrored, as normalised
 float32. torchvision decodes each file whole; ours cuts the crop out of a JPEG of shorter side 256
-and decodes that. Contenders take turns, and what counts is processor time of one process on one
-thread (``--workers`` adds wall time of the whole machine, over DataLoaders of so many processes).
+(``--side``, ``--quality``: the source's options) and decodes that. Contenders take turns, and what
+counts is processor time of one process on one thread (``--workers`` adds wall time of the whole
+machine, over DataLoaders of so many processes).
 
 Beside them stand limits of decoding alone: a JPEG in full, a stored one in full, and the cut-out
 crops in full; and the parts that ours consists of. The best of many rounds is shown, since all else
 that a machine does only adds; ratios are of these.
+
+Seen on 2 busy cores (Xeon, AVX-512) at 160 pixels: torchvision 330–380 images per second and core;
+ours 1,500–1,650 (4.3–4.6×) where a GPU normalises, 1,300 (4.0×) where the processor does; with
+``--side 224`` 1,870 (5.7×) and 1,380 (4.2×). Half of the time is decoding, most of it Huffman codes,
+which no crop on a grid of 16 pixels can spare; a whole stored image takes 550 µs, a crop 310.
 """
 
 from __future__ import annotations
@@ -39,7 +45,7 @@ import_torchvision()
 from torchvision import datasets, transforms  # noqa: E402
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-HEIGHT_PIXELS, WIDTH_PIXELS, SIDE, QUALITY = 375, 500, 256, 90
+HEIGHT_PIXELS, WIDTH_PIXELS, QUALITY = 375, 500, 90
 BATCH = 32
 
 
@@ -69,17 +75,17 @@ def photograph(rng: np.random.Generator) -> np.ndarray:
     return np.clip(128 + 50 * image, 0, 255).astype(np.uint8)
 
 
-def make_images(folder: Path, count: int) -> ShardedSplit:
+def make_images(folder: Path, count: int, side: int, quality: int) -> ShardedSplit:
     """``folder/tree/class/*.JPEG``, and the same images as one shard."""
     rng = np.random.default_rng(0)
     tree = folder / "tree" / "class"
     tree.mkdir(parents=True)
     shard = folder / "train-00000.bin"
-    with ShardWriter(shard, "jpeg", QUALITY) as writer:
+    with ShardWriter(shard, "jpeg", quality) as writer:
         for number in range(count):
             path = tree / f"{number:05d}.JPEG"
             Image.fromarray(photograph(rng)).save(path, quality=QUALITY)
-            writer.add(shrink(np.asarray(Image.open(path)), SIDE), 0)
+            writer.add(shrink(np.asarray(Image.open(path)), side), 0)
     labels, places = join([writer.rows()])
     return ShardedSplit(folder / "dataset.json", "train", "jpeg", labels, places, (shard,))
 
@@ -228,6 +234,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--sizes", type=int, nargs="+", default=[160, 176, 192, 224])
     parser.add_argument("--images", type=int, default=96, help="a multiple of 32")
+    parser.add_argument("--side", type=int, default=256, help="shorter side of stored images")
+    parser.add_argument("--quality", type=int, default=90, help="of stored JPEGs")
     parser.add_argument("--seconds", type=float, default=15, help="timing of each size")
     parser.add_argument("--workers", type=int, default=0, help="also over so many processes")
     options = parser.parse_args(argv)
@@ -239,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     processes = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        split = make_images(folder, options.images)
+        split = make_images(folder, options.images, options.side, options.quality)
         original = np.mean([p.stat().st_size for p in (folder / "tree" / "class").iterdir()])
         for size in options.sizes:
             found, rounds = measure(folder, split, size, options.seconds)
@@ -258,6 +266,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         )
     report = {
         "benchmark": "image_loader",
+        "side": options.side,
+        "quality": options.quality,
         "decoder": jpeg._decoder().__name__,
         "pillow": Image.__version__,
         "torch": torch.__version__,
