@@ -240,6 +240,22 @@ def test_printed_correlations_stand_over_the_published_panels(demo: Path) -> Non
     assert "n = 4" in titles[1]
 
 
+def test_without_accuracy_dimensionality_still_stands_over_smoothness(tmp_path: Path) -> None:
+    families = {"mlp": synthetic.family("MLP", "mlp", "digits", ["0", "1", "3"])}
+    folders = synthetic.write(tmp_path, families)
+    for path in (folder / "measures.csv" for folder in folders):
+        lines = [line for line in path.read_text().splitlines() if ",accuracy," not in line]
+        path.write_text("\n".join(lines) + "\n")
+    tables.collect(folders, tmp_path / "tables", {"accuracy": "never measured"})
+    spec = {"preset": "demo", "families": families, "absent": {"accuracy": "never measured"}}
+    panels = drawn(tmp_path, "dimensionality", spec).axes
+    assert "no accuracy and effective_dimensionality of mlp" in texts(panels[1].figure)
+    assert len(points(panels[3])) >= 3
+    figure("dimensionality", spec, tmp_path / "tables", (), tmp_path / "d", PUBLISHED)
+    facts = json.loads((tmp_path / "d.json").read_text())["facts"]
+    assert "Not to be had: accuracy (never measured)." in facts
+
+
 def test_smoothness_has_tau_in_numerical_order_and_all_controls(demo: Path) -> None:
     panel = drawn(demo, "smoothness_vs_tau").axes[0]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0", "0.5", "1", "3", "10"]

@@ -26,8 +26,7 @@ TITLE = "Effective dimensionality against performance and smoothness"
 ORDER = 4
 TABLES = ("measures", "published")
 SUFFIXES = ("png", "svg")
-METRICS = ("accuracy", "smoothness", "effective_dimensionality")
-ED = METRICS[2]
+ED = "effective_dimensionality"
 # The published panel, its abscissa, and ours with its axis label.
 ROWS = (
     ("vision_ed_vs_accuracy", "imagenet_top1_pct", "accuracy", "Test accuracy (%)"),
@@ -38,11 +37,13 @@ ROWS = (
 def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     """Above over accuracy, below over smoothness; the paper's points first, then each family."""
     style, known = style_of(spec), topographic(shown(spec))
-    data = joined(tables.measures, METRICS)
-    data = data.assign(accuracy=100 * data.accuracy)
     figure, grid = panels(1 + len(known), rows=2)
     taus: list[str] = []
     for line, (panel, theirs, ours, label) in zip(grid, ROWS, strict=True):
+        # Each row has the networks whose abscissa is known: not all have an accuracy.
+        data = joined(tables.measures, (ours, ED))
+        if ours == "accuracy":
+            data = data.assign(accuracy=100 * data.accuracy)
         taus += paper.scatter(
             line[0], tables.published, ("dimensionality", panel), theirs, ED, style
         )
@@ -51,10 +52,10 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
             line[0].set_title(f"Published (ImageNet)\n{_printed(points, theirs)}")
         for axes, (name, family) in zip(line[1:], known.items(), strict=True):
             rows = data[data.family == name]
-            axes.set_title(f"Ours: {family.label}\n{_printed(seed_means(rows, METRICS), ours)}")
+            axes.set_title(f"Ours: {family.label}\n{_printed(_means(rows, ours), ours)}")
             if not len(rows):
                 axes.set_title(f"Ours: {family.label}")
-                say(axes, f"no {ED} of {name} (rule measure_model)")
+                say(axes, f"no {ours} and {ED} of {name} (rule measure_model)")
                 continue
             taus += scatter_family(axes, rows, ours, ED, style)
             at_least(axes, rows[ED].mean() / 2, horizontal=False)
@@ -78,14 +79,15 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
             for what, (panel, x, _, _) in zip(("accuracy", "smoothness"), ROWS, strict=True)
         ]
         lines.append(f"Published points: {'; '.join(printed)}.")
-    means = seed_means(joined(tables.measures, METRICS), METRICS)
+    means = {x: _means(joined(tables.measures, (x, ED)), x) for _, _, x, _ in ROWS}
     for name, family in topographic(shown(spec)).items():
-        rows = means[means.family == name]
-        lines.append(
-            f"{family.label}, means over seeds: accuracy {_printed(rows, 'accuracy')}; "
-            f"smoothness {_printed(rows, 'smoothness')}."
-        )
+        printed = [f"{x} {_printed(rows[rows.family == name], x)}" for x, rows in means.items()]
+        lines.append(f"{family.label}, means over seeds: {'; '.join(printed)}.")
     return lines
+
+
+def _means(rows: pd.DataFrame, x: str) -> pd.DataFrame:
+    return seed_means(rows, (x, ED))
 
 
 def _printed(points: pd.DataFrame, x: str) -> str:
