@@ -17,7 +17,7 @@ from toporepro.report.evidence import (
     missing_networks,
     over_seeds,
 )
-from toporepro.report.mantel import mantel, swap
+from toporepro.report.mantel import Mantel, mantel, swap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,61 +58,65 @@ def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
 def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidence:
     """Mantel test: layouts at τ > 0 against responses at τ = 0, over pairs of sub-classes.
 
-    Layer by layer; the mean over layers, networks and seeds is one statistic. The same for layouts
-    at τ = 0, and against the images' pixels, goes into the sentence.
+    Both are means over the layers measured; the mean over networks is one statistic. The same for
+    the layout at τ = 0, and against the images' pixels, goes into the sentence.
     """
     maps = final_matrices(world.curves, name, MAPS)
     responses = final_matrices(world.curves, name, RESPONSES)
     pixels = final_matrices(world.curves, name, PIXELS)
-    pairs = [
-        (network, layer, matrix, responses["0", network[1]][layer])
-        for network, layers in maps.items()
-        for layer, matrix in layers.items()
-        if layer in responses.get(("0", network[1]), {})
-    ]
-    topographic = [pair for pair in pairs if float(pair[0][0]) > 0]
+    known = [network for network in maps if ("0", network[1]) in responses]
+    topographic = [network for network in known if float(network[0]) > 0]
     if not topographic:
         return Evidence(
             missing=f"{MAPS} of {name} at τ = 0 and a τ > 0 (rule measure_model; measure "
             "`selectivity` on images with sub-classes)"
         )
-    test = mantel(
-        [p[2] for p in topographic], [p[3] for p in topographic],
-        permutations=PERMUTATIONS, seed=0,
-    )  # fmt: skip
-    per_network: dict[Network, list[float]] = {}
-    for pair, r in zip(topographic, test.each, strict=True):
-        per_network.setdefault(pair[0], []).append(r)
-    means = {network: float(np.mean(each)) for network, each in per_network.items()}
+
+    def test(on: list[Network], others: list[Floats]) -> Mantel:
+        mine = [mean_over_layers(maps[network]) for network in on]
+        return mantel(mine, others, permutations=PERMUTATIONS, seed=0)
+
+    def quiet(on: list[Network]) -> list[Floats]:
+        return [mean_over_layers(responses["0", seed]) for _, seed in on]
+
+    found = test(topographic, quiet(topographic))
     controls = []
-    quiet = [pair for pair in pairs if float(pair[0][0]) == 0]
-    if quiet:
-        other = mantel([p[2] for p in quiet], [p[3] for p in quiet],
-                       permutations=PERMUTATIONS, seed=0)  # fmt: skip
+    if baseline := [network for network in known if float(network[0]) == 0]:
+        other = test(baseline, quiet(baseline))
         controls.append(f"layout at τ = 0 r = {other.r:.2f} (P = {other.p:.2g})")
-    if all(p[0] in pixels for p in topographic):
-        raw = mantel([p[2] for p in topographic], [pixels[p[0]][""] for p in topographic],
-                     permutations=PERMUTATIONS, seed=0)  # fmt: skip
+    if all(network in pixels for network in topographic):
+        raw = test(topographic, [pixels[network][""] for network in topographic])
         controls.append(f"with the images' pixels instead r = {raw.r:.2f} (P = {raw.p:.2g})")
+    alone = [
+        mantel([matrix], [responses["0", seed][layer]], permutations=0, seed=0).r
+        for tau, seed in topographic
+        for layer, matrix in maps[tau, seed].items()
+    ]
+    controls.append(f"in single layers r = {np.mean(alone):.2f} on average")
     by_tau = ", ".join(
-        f"{np.mean([r for (t, _), r in means.items() if t == tau]):.2f} (τ {tau})"
+        f"{np.mean(each):.2f} (τ {tau})"
         for tau in world.families[name].taus
-        if any(t == tau for t, _ in means)
+        if (each := [r for (t, _), r in zip(topographic, found.each, strict=True) if t == tau])
     )
-    seeds = len({seed for _, seed in means})
     return Evidence(
-        effect=test.r,
-        ours=f"r = {test.r:.2f}: {by_tau}",
-        statistic=test.r,
-        p=test.p,
+        effect=found.r,
+        ours=f"r = {found.r:.2f}: {by_tau}",
+        statistic=found.r,
+        p=found.p,
         smallest_p=1 / (PERMUTATIONS + 1),
-        agree=float(np.mean([r > claim.bound for r in means.values()])),
-        seeds=seeds,
-        n=len(means),
-        phrase=f"{claim.quantity} r = {test.r:.2f} (Mantel, ranks, {test.classes} sub-classes, "
-        f"mean over layers and {counted(len(means), 'network')}: {by_tau}), P = {test.p:.2g}; "
-        + "; ".join(controls),
+        agree=float(np.mean([r > claim.bound for r in found.each])),
+        seeds=len({seed for _, seed in topographic}),
+        n=len(topographic),
+        phrase=f"{claim.quantity} r = {found.r:.2f} (Mantel, ranks, {found.classes} sub-classes, "
+        f"means over layers, {counted(len(topographic), 'network')}: {by_tau}), "
+        f"P = {found.p:.2g}; " + "; ".join(controls),
     )
+
+
+def mean_over_layers(layers: Mapping[str, Floats]) -> Floats:
+    """The mean of matrices over the same classes."""
+    result: Floats = np.mean(list(layers.values()), axis=0)
+    return result
 
 
 def layout_follows_swap(world: World, claim: Claim, _: str) -> Evidence:

@@ -1,0 +1,138 @@
+"""Where sub-classes lie on the sheet, over how alike a network at τ = 0 represents them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from toporepro.figures.inputs import Tables, shown
+from toporepro.figures.style import GREY, legend_below, marker_key, panels, say
+from toporepro.report.mantel import mantel
+from toporepro.report.selection import topographic
+from toporepro.report.selectivity import MAPS, PERMUTATIONS, RESPONSES, categories, final_matrices
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+TITLE = "Layout follows representation"
+ORDER = 9
+TABLES = ("curves",)
+SUFFIXES = ("png", "svg")
+# Pairs told apart, by colours that the colour-blind tell apart too.
+PAIRS = {
+    ("bodies", "faces"): ((0.84, 0.37, 0.0), "o", "body and face"),
+    ("bodies", "scenes"): ((0.0, 0.45, 0.70), "s", "body and scene"),
+    ("faces", "scenes"): ((0.0, 0.62, 0.45), "^", "face and scene"),
+    ("within", ""): ((0.1, 0.1, 0.1), "D", "within a category"),
+}
+OTHER = (GREY, ".", "other pairs")
+
+
+def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
+    """A row per family, a column per τ; means over the layers measured and over seeds."""
+    found = _families(spec, tables)
+    if not found:
+        figure, ((axes,),) = panels(1)
+        say(axes, "no subclass_map_similarity at τ = 0 and above (rule measure_model)")
+        return figure
+    taus = sorted({tau for maps, _ in found.values() for tau in maps}, key=float)
+    width = max(2, len(taus))
+    figure, grid = panels(width, rows=max(2, len(found)), width=2.1, height=2.3)
+    kinds = _kinds(tables)
+    labels = {name: family.label for name, family in shown(spec).items()}
+    for line in grid:
+        for axes in line:
+            axes.set_axis_off()
+    for line, (name, (maps, reference)) in zip(grid, found.items(), strict=False):
+        largest = max(_largest(one) for tau in maps for one in [maps[tau]])
+        for place, tau in enumerate(tau for tau in taus if tau in maps):
+            axes = line[place]
+            axes.set_axis_on()
+            axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+            for kind, pairs in kinds.items():
+                colour, marker, _ = PAIRS.get(kind, OTHER)
+                axes.scatter(
+                    [reference[i, j] for i, j in pairs], [maps[tau][i, j] for i, j in pairs],
+                    color=colour, marker=marker, s=12, linewidth=0,
+                    zorder=1 if kind not in PAIRS else 2,
+                )  # fmt: skip
+            axes.set(ylim=(-1.08 * largest, 1.08 * largest), xlim=(-1.05, 1.05))
+            head = f"{labels[name]}\n" if place == 0 else "\n"
+            axes.set_title(f"{head}τ = {tau}")
+            test = mantel([maps[tau]], [reference], permutations=PERMUTATIONS, seed=0)
+            axes.text(
+                0.04, 0.97, f"r = {test.r:.2f}".replace("-", "−") + f"\n{_p(test.p)}",
+                transform=axes.transAxes, ha="left", va="top", fontsize=7,
+            )  # fmt: skip
+            if place == 0:
+                axes.set_ylabel("Layout similarity\n(Moran's I of two maps)")
+            else:
+                axes.tick_params(labelleft=False)
+            axes.set_xlabel("Response similarity\nat τ = 0 (correlation)")
+    keys = [PAIRS.get(kind, OTHER) for kind in kinds]
+    legend_below(
+        figure, [marker_key(text, marker, colour) for colour, marker, text in dict.fromkeys(keys)]
+    )
+    return figure
+
+
+def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
+    """Data, n and statistic."""
+    lines = [
+        "Each point is a pair of sub-classes of images; means over the layers measured and over "
+        "seeds, r and P of these.",
+        "Layout similarity: Moran's I of the two maps of selectivity (neighbours only) less its "
+        "expectation over layouts. r: rank correlation, P by permuting sub-classes (Mantel, "
+        f"{PERMUTATIONS:,} permutations, one-sided).",
+    ]
+    for name, (_, reference) in _families(spec, tables).items():
+        classes, label = len(reference), shown(spec)[name].label
+        lines.append(f"{label}: n = {classes * (classes - 1) // 2} pairs of {classes} sub-classes.")
+    return lines
+
+
+def _families(
+    spec: Mapping[str, Any], tables: Tables
+) -> dict[str, tuple[dict[str, NDArray[Any]], NDArray[Any]]]:
+    """Family → layouts by τ, and the reference: responses at τ = 0."""
+    import numpy as np
+
+    found = {}
+    for name in topographic(shown(spec)):
+        maps = final_matrices(tables.curves, name, MAPS)
+        quiet = final_matrices(tables.curves, name, RESPONSES)
+        reference = [m for (tau, _), of in quiet.items() if tau == "0" for m in of.values()]
+        if not reference or not any(float(tau) > 0 for tau, _ in maps):
+            continue
+        by_tau = {
+            tau: np.mean(
+                [m for (t, _), of in maps.items() if t == tau for m in of.values()], axis=0
+            )
+            for tau in dict.fromkeys(tau for tau, _ in maps)
+        }
+        found[name] = (by_tau, np.mean(reference, axis=0))
+    return found
+
+
+def _kinds(tables: Tables) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Kind of pair → pairs of places; other pairs first, so that they lie below."""
+    of = {place: name for name, places in categories(tables.curves).items() for place in places}
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {("other", ""): []}
+    for i, j in itertools.combinations(sorted(of), 2):
+        first, second = sorted((of[i], of[j]))
+        kind = ("within", "") if first == second else (first, second)
+        found.setdefault(kind if kind in PAIRS else ("other", ""), []).append((i, j))
+    order = [("other", ""), *PAIRS]
+    return {kind: found[kind] for kind in order if found.get(kind)}
+
+
+def _largest(matrix: NDArray[Any]) -> float:
+    import numpy as np
+
+    return float(np.abs(matrix).max()) or 1.0
+
+
+def _p(p: float) -> str:
+    return "P < 0.001" if p < 0.001 else f"P = {p:.2g}"
