@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from toporepro.config import ConfigError, resolve
-from toporepro.data import digits
+from toporepro.data import mnist
 from toporepro.spec import NOT_TRAINED, CheckpointSpec, Recipe, SpecError
 
 ROOT = Path(__file__).parents[3]
@@ -82,33 +82,34 @@ def test_a_spec_is_trained_or_has_a_checkpoint() -> None:
 
 def stand_in(instead: str = "world_a") -> Any:
     return {
-        "data": {"mine": {"source": "digits", "instead": instead}},
+        "data": {"mine": {"source": "mnist", "instead": instead}},
         "families": published(data="mine"),
     }
 
 
-@pytest.mark.parametrize("absent", [None, "no scans in\n data/digits"])
+@pytest.mark.parametrize("absent", [None, "no scans in\n data/mnist"])
 def test_one_dataset_stands_in_for_another(
     absent: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Path] = []
 
-    def missing(options: digits.Options, raw: Path) -> str | None:
+    def missing(options: mnist.Options, raw: Path) -> str | None:
         asked.append(raw)
         return absent
 
-    monkeypatch.setattr(digits, "missing", missing, raising=False)
+    monkeypatch.setattr(mnist, "missing", missing, raising=False)
     resolved = tiny(**stand_in())
     shown = resolved.model("theirs", "1", 0).train.data.source
-    assert shown == ("digits" if absent is None else "image_world")
+    assert shown == ("mnist" if absent is None else "image_world")
+    assert ("mine" in resolved.datasets) == (absent is None)
     assert resolved.families(["theirs"])["theirs"]["dataset"] == shown
-    reason = {"accuracy on mine": "world_a stands in for it: no scans in data/digits"}
+    reason = {"accuracy on mine": "world_a stands in for it: no scans in data/mnist"}
     assert resolved.absent == (reason if absent else {})
-    assert set(asked) == {ROOT / "data" / "digits"}
+    assert set(asked) == {ROOT / "data" / "mnist"}
 
 
 def test_what_cannot_stand_in() -> None:
-    with pytest.raises(ConfigError, match="digits is never missing"):
+    with pytest.raises(ConfigError, match="mnist is never missing"):
         tiny(**stand_in())
     with pytest.raises(ConfigError, match=r"data\.mine\.instead='world_b': did you mean world_a"):
         tiny(**stand_in("world_b"))

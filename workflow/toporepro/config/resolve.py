@@ -58,7 +58,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """Everything that the workflow reads."""
+    """Everything that the workflow reads; of the datasets, those that some model is shown."""
 
     name: str
     preset: Preset
@@ -150,7 +150,11 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
         preset=preset,
         machine=user.machine,
         paths=paths,
-        datasets=datasets,
+        datasets={
+            key: spec
+            for key, spec in datasets.items()
+            if any(spec in (m.train.data, *m.measure.stimuli.values()) for m in models)
+        },
         models=models,
         differences=tuple(_differences(before, merged)),
         absent={**preset.absent, **_stand_ins(preset, root)},
