@@ -14,9 +14,9 @@ crops in full; and the parts that ours consists of. The best of many rounds is s
 that a machine does only adds; ratios are of these.
 
 Seen on 2 busy cores (Xeon, AVX-512) at 160 pixels: torchvision 330–380 images per second and core;
-ours 1,500–1,650 (4.3–4.6×) where a GPU normalises, 1,300 (4.0×) where the processor does; with
-``--side 224`` 1,870 (5.7×) and 1,380 (4.2×). Half of the time is decoding, most of it Huffman codes,
-which no crop on a grid of 16 pixels can spare; a whole stored image takes 550 µs, a crop 310.
+ours 1,500–1,650 (4.3–4.6×) where a GPU normalises, 1,230–1,320 (3.2–4.0×) where the processor does;
+with ``--side 224`` 1,870 (5.7×) and 1,380 (4.2×). Half of the time is decoding, most of it Huffman
+codes, which no crop on a grid of 16 pixels can spare: a stored image takes 550 µs, a crop 310.
 """
 
 from __future__ import annotations
