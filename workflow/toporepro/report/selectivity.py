@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MAPS, RESPONSES, PIXELS = (f"subclass_{of}_similarity" for of in ("map", "response", "pixel"))
 CATEGORY = "subclass_category."
 PERMUTATIONS = 9999
+ALPHA = 0.05  # inside a network: where its own P is larger, the claim does not hold for it
 _PAIR = 1000  # the index of a pair of classes (i, j) is 1000 i + j
 Floats = NDArray[np.float64]
 Network = tuple[str, int]  # τ, seed
@@ -44,7 +46,7 @@ def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
         return Evidence(missing=missing_networks(world, name, metric, [tau]) or "no τ > 0")
     ours = f"{np.mean(values):+.3f} beyond shuffles ({np.mean(list(found[raw].values())):+.2f} raw)"
     chance = ", ".join(f"{value:.2g}" for value in found[p].values())
-    return over_seeds(
+    evidence = over_seeds(
         claim,
         values,
         ours=f"{ours} at τ = {tau}",
@@ -53,6 +55,8 @@ def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
         f"permuted over stimuli P = {chance}",
         missing=missing_networks(world, name, metric, [tau]),
     )
+    alone = [v > claim.bound and found[p].get(s, 0) <= ALPHA for s, v in found[metric].items()]
+    return replace(evidence, agree=float(np.mean(alone)))
 
 
 def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidence:
@@ -66,6 +70,8 @@ def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidenc
     pixels = final_matrices(world.curves, name, PIXELS)
     known = [network for network in maps if ("0", network[1]) in responses]
     topographic = [network for network in known if float(network[0]) > 0]
+    if "0" not in world.families[name].taus:
+        return Evidence(missing=f"{name} needs τ = 0 in the preset")
     if not topographic:
         return Evidence(
             missing=f"{MAPS} of {name} at τ = 0 and a τ > 0 (rule measure_model; measure "
@@ -104,7 +110,7 @@ def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidenc
         statistic=found.r,
         p=found.p,
         smallest_p=1 / (PERMUTATIONS + 1),
-        agree=float(np.mean([r > claim.bound for r in found.each])),
+        agree=float(np.mean([r > claim.bound for r in found.each])) * (found.p <= ALPHA),
         seeds=len({seed for _, seed in topographic}),
         n=len(topographic),
         phrase=f"{claim.quantity} r = {found.r:.2f} (Mantel, ranks, {found.classes} sub-classes, "
@@ -160,7 +166,7 @@ def layout_follows_swap(world: World, claim: Claim, _: str) -> Evidence:
         statistic=value,
         p=p,
         smallest_p=smallest,
-        agree=float(np.mean([each > claim.bound for each in alone])),
+        agree=float(np.mean([each > claim.bound for each in alone])) * (p <= ALPHA),
         seeds=len({seed for _, seed in topographic}),
         n=2 * len(topographic),
         phrase="; ".join(phrase),
