@@ -39,7 +39,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
         return figure
     taus = sorted({tau for maps, _ in found.values() for tau in maps}, key=float)
     width = max(2, len(taus))
-    figure, grid = panels(width, rows=max(2, len(found)), width=2.1, height=2.3)
+    figure, grid = panels(width, rows=len(found), width=2.1, height=2.3, wrap=width)
     kinds = _kinds(tables)
     labels = {name: family.label for name, family in shown(spec).items()}
     for line in grid:
