@@ -350,6 +350,7 @@ def _stand_ins(preset: Preset, root: Path) -> dict[str, str]:
         shown = _shown_data(preset, family, root)
         if shown != family.data:
             why = " ".join((_missing(preset, family.data, root) or "").split())
+            why = why.replace(f"{root}/", "")  # results do not depend on where the repository is
             found[f"accuracy on {family.data}"] = f"{shown} stands in for it: {why}"
     return found
 
