@@ -1,6 +1,7 @@
 """Presets, overrides, strict validation."""
 
-from toporepro.config.resolve import Model, Resolved, resolve, tracked
+from toporepro.config.jobs import Model
+from toporepro.config.resolve import Resolved, resolve, tracked
 from toporepro.config.schema import schema
 from toporepro.config.validate import ConfigError
 
