@@ -7,6 +7,7 @@ tracked by git, or a fresh clone would skip the training that makes them.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -36,8 +37,12 @@ def track(preset: str) -> int:
             f"\ntrack: {root} is not complete; run: make reproduce PRESET={preset}", file=sys.stderr
         )
         return 1
-    large = [str(path) for pattern in LARGE for path in sorted(root.glob(pattern))]
-    subprocess.run(["dvc", "--wait-for-lock", "add", "--quiet", *large], check=True)
+    large = [path for pattern in LARGE for path in sorted(root.glob(pattern))]
+    # DVC may put a file back under a new time, by which Snakemake would measure all of it again.
+    times = {path: path.stat() for path in large}
+    subprocess.run(["dvc", "--wait-for-lock", "add", "--quiet", *map(str, large)], check=True)
+    for path, before in times.items():
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     record = root / "record"
     shutil.rmtree(record, ignore_errors=True)
     for pattern in SMALL:
@@ -45,7 +50,7 @@ def track(preset: str) -> int:
             target = record / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-    size = sum(Path(path).stat().st_size for path in large)
+    size = sum(path.stat().st_size for path in large)
     print(f"{len(large)} files ({size / 1e6:.1f} MB) tracked by DVC, small results in {record}")
     print(f"to keep them: git add {root} && git commit, then dvc push")
     return 0
