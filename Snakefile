@@ -43,6 +43,8 @@ rule models:
 rule measurements:
     input:
         P.table("measures"),
+        [path_of(model).measures for model in C.models],
+        [path_of(model).units for model in C.models],
 
 
 if workflow.is_main_process:

@@ -29,7 +29,9 @@ SMALL = (
 def track(preset: str) -> int:
     """Track the results of a preset; refused while any of them is missing or out of date."""
     root = Path("results") / Path(preset).stem
-    command = driver.snakemake(preset, "--dry-run", "--quiet", "rules", "--nolock")
+    # Asked for `all` alone, Snakemake does not miss what only finished jobs have read.
+    targets = ("all", "models", "measurements")
+    command = driver.snakemake(preset, *targets, "--dry-run", "--quiet", "rules", "--nolock")
     plan = subprocess.run(command, capture_output=True, text=True, check=False)
     if plan.returncode or "Nothing to be done" not in plan.stdout + plan.stderr:
         print((plan.stdout + plan.stderr).strip(), file=sys.stderr)
