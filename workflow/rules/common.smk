@@ -37,7 +37,6 @@ wildcard_constraints:
     tau=r"[0-9]+(\.[0-9]+)?",
     seed="[0-9]+",
     dataset=r"[a-z][a-z0-9_]*-[0-9a-f]{10}",
-    figure="[a-z][a-z0-9_]*",
 
 
 class Untracked:
