@@ -108,21 +108,23 @@ class Subject:
         metadata = models.read_metadata(checkpoint)
         height, width, channels = images.shape
         shown = Inputs(channels=channels, height=height, width=width, classes=len(images.classes))
-        labelled = shown.classes == metadata.inputs.classes
-        inputs = metadata.inputs
+        built_for = inputs = metadata.inputs
+        if not isinstance(built_for, Inputs) or not isinstance(inputs, Inputs):
+            raise SpecError(f"{checkpoint}: built for {built_for}, but the data is {shown}")
+        labelled = shown.classes == built_for.classes
         if metadata.spec.checkpoint is not None:
             inputs = dataclasses.replace(inputs, classes=shown.classes)
             if not getattr(family.family(metadata.spec.architecture), "FIXED_SIZE", False):
                 inputs = dataclasses.replace(inputs, height=height, width=width)
         if shown != inputs:
-            raise SpecError(f"{checkpoint}: built for {metadata.inputs}, but the data is {shown}")
+            raise SpecError(f"{checkpoint}: built for {built_for}, but the data is {shown}")
         module = models.load(checkpoint).to(device)
         if metadata.spec.recipe.channels_last:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(
             module=module,
             spec=metadata.spec,
-            inputs=dataclasses.replace(inputs, classes=metadata.inputs.classes),
+            inputs=dataclasses.replace(inputs, classes=built_for.classes),
             images=images,
             step=metadata.step,
             seed=seed,

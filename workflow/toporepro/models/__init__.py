@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toporepro.models.inputs import Inputs
+from toporepro.models.inputs import AnyInputs, Inputs, TextInputs
 
 if TYPE_CHECKING:
     from toporepro.models.checkpoint import load, read_metadata, save
 
-__all__ = ["Inputs", "load", "read_metadata", "save"]
+__all__ = ["AnyInputs", "Inputs", "TextInputs", "load", "read_metadata", "save"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from toporepro.models.family import build
-from toporepro.models.inputs import Inputs
+from toporepro.models.family import build, inputs_of
+from toporepro.models.inputs import AnyInputs
 from toporepro.provenance import atomic
 from toporepro.spec import SpecError, TrainSpec, decode, encode
 
@@ -30,11 +30,11 @@ class Metadata:
     """What a checkpoint says of itself: how it is being trained, for what, and how far it is."""
 
     spec: TrainSpec
-    inputs: Inputs
+    inputs: AnyInputs
     step: int
 
 
-def save(path: Path, module: nn.Module, spec: TrainSpec, inputs: Inputs, step: int) -> None:
+def save(path: Path, module: nn.Module, spec: TrainSpec, inputs: AnyInputs, step: int) -> None:
     """Write a network atomically.
 
     Raises:
@@ -44,7 +44,7 @@ def save(path: Path, module: nn.Module, spec: TrainSpec, inputs: Inputs, step: i
         temporary.write_bytes(dump(module, spec, inputs, step))
 
 
-def dump(module: nn.Module, spec: TrainSpec, inputs: Inputs, step: int) -> bytes:
+def dump(module: nn.Module, spec: TrainSpec, inputs: AnyInputs, step: int) -> bytes:
     """The bytes of a checkpoint: parameters and buffers, tied ones once, and the metadata."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in own_tensors(module).items()}
     metadata = {"spec": encode(spec), "inputs": encode(inputs), "step": str(step)}
@@ -73,11 +73,9 @@ def read_metadata(path: Path) -> Metadata:
     if missing:
         raise CheckpointError(f"{path}: its metadata lacks {', '.join(missing)}; not one of ours")
     try:
-        return Metadata(
-            spec=decode(TrainSpec, found["spec"]),
-            inputs=decode(Inputs, found["inputs"]),
-            step=int(found["step"]),
-        )
+        spec = decode(TrainSpec, found["spec"])
+        inputs = decode(inputs_of(spec.architecture), found["inputs"])
+        return Metadata(spec=spec, inputs=inputs, step=int(found["step"]))
     except ValueError as error:
         raise CheckpointError(f"{path}: metadata: {error}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from toporepro.models.inputs import Inputs
+from toporepro.models.inputs import AnyInputs, Inputs, TextInputs
 from toporepro.plugins import find
 from toporepro.spec import TrainSpec, decode
 
@@ -24,7 +24,7 @@ class Family(Protocol):
     def layers(self, options: Any) -> dict[str, int]:
         """Topographic layers and their numbers of units; arithmetic, no torch."""
 
-    def build(self, options: Any, inputs: Inputs) -> nn.Module:
+    def build(self, options: Any, inputs: Any) -> nn.Module:
         """The untrained network."""
 
 
@@ -37,6 +37,15 @@ def family(architecture: str) -> Family:
     return cast(Family, find("models", architecture))
 
 
+def inputs_of(architecture: str) -> type[AnyInputs]:
+    """What an architecture's ``build`` takes: the inputs of its task.
+
+    Raises:
+        SpecError: if there is no such architecture.
+    """
+    return TextInputs if family(architecture).TASK == "language" else Inputs
+
+
 def layers(spec: TrainSpec) -> dict[str, int]:
     """All topographic layers of the architecture, and their numbers of units.
 
@@ -47,7 +56,7 @@ def layers(spec: TrainSpec) -> dict[str, int]:
     return plugin.layers(decode(plugin.Options, spec.model))
 
 
-def build(spec: TrainSpec, inputs: Inputs) -> nn.Module:
+def build(spec: TrainSpec, inputs: AnyInputs) -> nn.Module:
     """The untrained network: a pure function; torch's own generator is left alone.
 
     Networks of one seed start alike whatever their τ, which makes their comparison a paired one.

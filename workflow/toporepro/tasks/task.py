@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from toporepro.data.loader import Shard
-from toporepro.models.inputs import Inputs
+from toporepro.models.inputs import AnyInputs
 
 Batch = Sequence[Tensor]
 
@@ -37,7 +37,7 @@ class Task(Protocol):
         """Training samples; one epoch sees each of them once."""
 
     @property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> AnyInputs:
         """What the network takes in; written into checkpoints."""
 
     def build(self) -> nn.Module:
