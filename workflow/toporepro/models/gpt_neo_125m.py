@@ -1,0 +1,82 @@
+"""GPT-Neo-125M, built by ``transformers``; TopoLoss on ``c_fc`` of every block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toporepro.models.inputs import TextInputs
+from toporepro.spec import SpecError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TASK = "language"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of ``gpt_neo_125m``; the vocabulary is that of the data.
+
+    Attributes:
+        context: most tokens that the network takes at once: its number of positions.
+        width: channels of a token.
+        depth: number of blocks; every second one attends locally.
+        heads: attention heads of a block; they divide the width.
+        mlp: units of each MLP's hidden layer, laid out on the cortical sheet.
+        window: tokens that a token of a local block attends to, itself included.
+    """
+
+    context: int = 2048
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp: int = 3072
+    window: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("context", "width", "depth", "heads", "mlp", "window"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"{name}={getattr(self, name)}: at least 1")
+        if self.width % self.heads:
+            raise SpecError(f"heads={self.heads}: a divisor of width={self.width} is needed")
+
+
+def layers(options: Options) -> dict[str, int]:
+    """Topographic layers and their numbers of units."""
+    return {f"transformer.h.{block}.mlp.c_fc": options.mlp for block in range(options.depth)}
+
+
+def attended(options: Options) -> list[int]:
+    """How many tokens, at most, one token attends to in each block."""
+    local = min(options.window, options.context)
+    return [local if block % 2 else options.context for block in range(options.depth)]
+
+
+def build(options: Options, inputs: TextInputs) -> nn.Module:
+    """The untrained network; takes tokens n×t, gives logits n×t×vocabulary."""
+    from toporepro.models.vision import import_torchvision
+
+    import_torchvision()  # transformers imports it
+    from transformers.models.gpt_neo.configuration_gpt_neo import GPTNeoConfig
+    from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoForCausalLM
+
+    from toporepro.models.neo_attention import GPTNeo
+
+    config = GPTNeoConfig(
+        vocab_size=inputs.vocabulary,
+        max_position_embeddings=options.context,
+        hidden_size=options.width,
+        num_layers=options.depth,
+        attention_types=_alternating(options.depth),
+        num_heads=options.heads,
+        intermediate_size=options.mlp,
+        window_size=options.window,
+    )
+    return GPTNeo(GPTNeoForCausalLM(config), options.window)
+
+
+def _alternating(depth: int) -> list[list[object]]:
+    """Global, local, global … as the configuration spells it."""
+    pairs: list[list[object]] = [[["global", "local"], depth // 2]]
+    return pairs + [[["global"], 1]] * (depth % 2)
