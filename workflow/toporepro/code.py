@@ -19,7 +19,9 @@ ROOT = Path(__file__).parent
 ACCEPTED = ROOT / "accepted.json"
 # These say where results go and what is noted of them, never what is in them; and of a spec every
 # field is compared by itself.
-BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("code", "paths", "plugins", "provenance", "spec")}
+BOOKKEEPING = {
+    f"{PACKAGE}.{name}" for name in ("code", "codec", "paths", "plugins", "provenance", "spec")
+}
 
 
 def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
