@@ -56,17 +56,23 @@ class DataSpec:
 class Schedule:
     """A multiplier over training, of the learning rate or of τ.
 
-    Rises linearly from ``start`` to 1 over ``warmup_epochs``, then goes to ``end`` at the last step
-    as ``kind`` says (``constant`` stays at 1).
+    Rises linearly from ``start`` to 1 over ``warmup_epochs``, or over ``warmup_steps``, then goes
+    to ``end`` at the last step as ``kind`` says (``constant`` stays at 1).
     """
 
     kind: Literal["constant", "linear", "cosine"] = "constant"
     warmup_epochs: float = 0.0
+    warmup_steps: int = 0
     start: float = 1.0
     end: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.warmup_epochs >= 0, f"warmup_epochs={self.warmup_epochs}: at least 0")
+        _require(self.warmup_steps >= 0, f"warmup_steps={self.warmup_steps}: at least 0")
+        _require(
+            not (self.warmup_epochs and self.warmup_steps),
+            "warmup_epochs or warmup_steps, not both",
+        )
         _require(self.start >= 0 and self.end >= 0, "a schedule's start and end are at least 0")
 
 
@@ -132,7 +138,9 @@ class Recipe:
     """How a model is trained.
 
     Attributes:
-        batch: samples per optimiser step, over all processes and accumulation steps.
+        batch: samples per optimiser step, over all processes and accumulation steps: images, or
+            sequences of as many tokens as the network's context.
+        epochs: times that training sees each sample; or ``steps``: updates of the weights.
         accumulate: forward passes that make up one batch.
         decay_norms_and_biases: whether weight decay also applies to one-dimensional parameters.
         clip: largest norm of the gradient, ``None`` for no clipping.
@@ -163,7 +171,8 @@ class Recipe:
     optimizer: Literal["adam", "adamw", "sgd", "none"]
     lr: float
     batch: int
-    epochs: float
+    epochs: float = 0.0
+    steps: int = 0
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
@@ -193,11 +202,16 @@ class Recipe:
     def __post_init__(self) -> None:
         self._check_images()
         if self.optimizer == "none":
-            idle = self.lr == self.epochs == self.snapshots == 0
+            idle = self.lr == self.epochs == self.steps == self.snapshots == 0
             _require(idle, "optimizer='none': a network with a checkpoint is not trained")
             return
         _require(math.isfinite(self.lr) and self.lr > 0, f"lr={self.lr}: above 0")
-        _require(math.isfinite(self.epochs) and self.epochs > 0, f"epochs={self.epochs}: above 0")
+        _require(
+            math.isfinite(self.epochs)
+            and min(self.epochs, self.steps) == 0
+            and max(self.epochs, self.steps) > 0,
+            f"epochs={self.epochs}, steps={self.steps}: one of them above 0, the other left out",
+        )
         for name, least in (("batch", 1), ("accumulate", 1), ("threads", 1), ("snapshots", 1)):
             value = getattr(self, name)
             _require(value >= least, f"{name}={value}: at least {least}")

@@ -97,7 +97,8 @@ def test_decode_reads_a_file(tmp_path: Path) -> None:
         ({"topo": {"tau": 1, "phi": 0.5}}, r"phi=0\.5: at least 1"),
         ({"topo": {"tau": 1, "phi": 2, "layers": "fc1"}}, "layers='fc1': a list is needed"),
         ({"data": []}, r"TrainSpec\.data=\[\]: a mapping"),
-        ({"recipe": {"optimizer": "sgd", "lr": 1.0, "batch": 3}}, r"recipe\.epochs: missing"),
+        ({"recipe": {"optimizer": "sgd", "epochs": 1.0, "batch": 3}}, r"recipe\.lr: missing"),
+        ({"recipe": {"optimizer": "sgd", "lr": 1.0, "batch": 3}}, "epochs=0.0, steps=0: one of"),
     ],
 )
 def test_a_wrong_spec_is_refused_by_name(change: dict[str, object], message: str) -> None:
@@ -111,6 +112,8 @@ def test_a_wrong_spec_is_refused_by_name(change: dict[str, object], message: str
         {"lr": 0},
         {"lr": math.nan},
         {"epochs": 0},
+        {"steps": 3},
+        {"steps": -1},
         {"batch": 0},
         {"batch": 10, "accumulate": 3},
         {"threads": 0},
@@ -129,6 +132,10 @@ def test_a_recipe_that_cannot_be(change: dict[str, float]) -> None:
 def test_a_schedule_that_cannot_be() -> None:
     with pytest.raises(SpecError, match="warmup_epochs"):
         Schedule(warmup_epochs=-1)
+    with pytest.raises(SpecError, match="warmup_steps=-1: at least 0"):
+        Schedule(warmup_steps=-1)
+    with pytest.raises(SpecError, match="not both"):
+        Schedule(warmup_epochs=1, warmup_steps=1)
 
 
 def test_text_that_is_no_json() -> None:

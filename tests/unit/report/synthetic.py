@@ -14,7 +14,10 @@ MEASURES = (
     *("preset", "family", "tau", "seed", "step"),
     *("layer", "sparsity", "stimuli", "metric", "value"),
 )
-HISTORY = ["step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", "test_accuracy"]
+HISTORY = [
+    "step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", "test_loss",
+    "test_accuracy",
+]  # fmt: skip
 STEPS = (0, 3, 12, 50, 200)
 
 
@@ -124,7 +127,17 @@ def _write_model(
             topo = 0.5 * math.exp(-3 * done * (float(tau) > 0))
             loss = 2.3 * math.exp(-2 * done) + 0.05 * math.sin(step)
             writer.writerow(
-                [step, done * 4, 0.1 * (1 - done), tau, loss, topo, 0.1 + 0.75 * done**0.3, tested]
+                [
+                    step,
+                    done * 4,
+                    0.1 * (1 - done),
+                    tau,
+                    loss,
+                    topo,
+                    0.1 + 0.75 * done**0.3,
+                    f"{1.1 * loss:.6g}" if tested else "",
+                    tested,
+                ]
             )
 
 

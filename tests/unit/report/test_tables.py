@@ -148,9 +148,9 @@ def test_the_same_model_twice(folders: list[Path], tmp_path: Path) -> None:
         ("measures.csv", "", "line 1: the header"),
         ("measures.csv", ",".join(synthetic.MEASURES) + "\n", "no rows"),
         ("history.csv", "a,b\n", "line 1: the header"),
-        ("history.csv", ",".join(synthetic.HISTORY) + "\n1,x,0,0,0,0,0,0\n", "line 2: epoch='x'"),
-        ("history.csv", ",".join(synthetic.HISTORY) + "\n-,1,0,0,0,0,0,0\n", "line 2: step='-'"),
-        ("history.csv", ",".join(synthetic.HISTORY) + "\n" + "1,,,,,,,\n" * 2, "repeats line 2"),
+        ("history.csv", ",".join(synthetic.HISTORY) + "\n1,x,0,0,0,0,0,0,0\n", "line 2: epoch='x'"),
+        ("history.csv", ",".join(synthetic.HISTORY) + "\n-,1,0,0,0,0,0,0,0\n", "line 2: step='-'"),
+        ("history.csv", ",".join(synthetic.HISTORY) + "\n" + "1,,,,,,,,\n" * 2, "repeats line 2"),
     ],
 )
 def test_broken_files(folders: list[Path], tmp_path: Path, name: str, text: str, says: str) -> None:

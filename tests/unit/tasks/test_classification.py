@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from toporepro import tasks
 from toporepro.data.loader import Shard
@@ -90,8 +91,10 @@ def test_evaluation_covers_the_test_split_once_in_evaluation_mode(data: Path) ->
     split = task.data.split("test")
     pixels = (split.images / 255 - [0.2, 0.4, 0.6]) / [0.5, 1.0, 2.0]
     logits = network[0](torch.tensor(pixels.transpose(0, 3, 1, 2)).float())
-    expected = (logits.argmax(1).numpy() == split.labels).mean()
-    assert task.evaluate(network, torch.device("cpu")) == pytest.approx(expected)
+    found = task.evaluate(network, torch.device("cpu"))
+    assert found.accuracy == pytest.approx((logits.argmax(1).numpy() == split.labels).mean())
+    loss = functional.cross_entropy(logits, torch.tensor(split.labels))
+    assert found.loss == pytest.approx(loss.item(), rel=1e-5)
     assert modes == [False] * 3
     assert network.training
 
@@ -184,8 +187,12 @@ def test_tests_of_mirror_images_add_logits(data: Path) -> None:
         pixels = (images / 255 - [0.2, 0.4, 0.6]) / [0.5, 1.0, 2.0]
         logits += network(torch.tensor(pixels.transpose(0, 3, 1, 2)).float())
     expected = (logits.argmax(1).numpy() == split.labels).mean()
-    assert task.evaluate(network, torch.device("cpu")) == pytest.approx(expected)
-    assert task_of(data).evaluate(network, torch.device("cpu")) != pytest.approx(expected)
+    found = task.evaluate(network, torch.device("cpu"))
+    assert found.accuracy == pytest.approx(expected)
+    loss = functional.cross_entropy(logits / 2, torch.tensor(split.labels))
+    assert found.loss == pytest.approx(loss.item(), rel=1e-5)
+    other = task_of(data).evaluate(network, torch.device("cpu"))
+    assert other.accuracy != pytest.approx(expected)
 
 
 def test_an_epoch_and_a_batch_of_every_augmentation(data: Path) -> None:

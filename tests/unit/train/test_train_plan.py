@@ -1,5 +1,6 @@
 """Schedules against closed forms; what happens at which step."""
 
+import itertools
 import math
 from typing import Any
 
@@ -67,6 +68,23 @@ def test_a_schedule_stays_within_its_values(
     for step in range(steps):
         value = multiplier(schedule, step, steps, epoch_steps)
         assert min(start, end, 1) - 1e-9 <= value <= max(start, end, 1) + 1e-9
+
+
+def test_nanogpts_recipe_in_steps() -> None:
+    """Warm-up over 715 steps to 6e-4, then a cosine to 6e-5 at the last of 19,073."""
+    schedule = Schedule(kind="cosine", warmup_steps=715, start=1 / 715, end=0.1)
+    plan = plan_of(
+        9_765_625, optimizer="adamw", lr=6e-4, batch=512, epochs=0, steps=19_073,
+        lr_schedule=schedule, snapshots=4,
+    )  # fmt: skip
+    assert plan.steps == 19_073
+    assert plan.epoch(19_073) == pytest.approx(1, abs=1e-4)
+    assert [plan.lr(step) for step in (0, 715, 19_072)] == pytest.approx([6e-4 / 715, 6e-4, 6e-5])
+    halfway = 715 + (19_072 - 715) // 2
+    assert plan.lr(halfway) == pytest.approx(3.3e-4, rel=1e-3)
+    spaced = plan.evaluations - set(plan.snapshots)
+    assert len(spaced) == 20
+    assert max(b - a for a, b in itertools.pairwise(sorted(spaced))) <= 954
 
 
 def test_lr_and_tau_have_schedules_of_their_own() -> None:

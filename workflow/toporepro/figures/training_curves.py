@@ -1,4 +1,4 @@
-"""Training: task loss, topographic loss and accuracy over epochs."""
+"""Training: task loss, topographic loss, and accuracy or validation loss, over epochs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ SUFFIXES = ("png", "svg")
 ROWS = (
     ("loss", 1.0, "Task loss (nats)"),
     ("topo_loss", 1.0, "TopoLoss"),
-    ("test_accuracy", 100.0, "Test accuracy (%)"),
 )
+ACCURACY = ("test_accuracy", 100.0, "Test accuracy (%)")
+TEST_LOSS = ("test_loss", 1.0, "Validation loss (nats)")  # what language is judged by
 POINTS = 120  # per curve: more cannot be told apart at this width
 
 
@@ -30,18 +31,20 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     """One column per family, one line per network; seeds of one τ share its colour."""
     style, known = style_of(spec), topographic(shown(spec))
     history = tables.history
-    figure, grid = panels(max(1, len(known)), rows=len(ROWS), width=3.4, height=2.1)
+    figure, grid = panels(max(1, len(known)), rows=len(ROWS) + 1, width=3.4, height=2.1)
     taus: list[str] = []
     for column, (name, family) in enumerate(known.items()):
         rows = history[history.family == name]
         taus += list(rows.tau.unique())
         grid[0][column].set_title(family.label)
-        for line, (metric, factor, label) in zip(grid, ROWS, strict=True):
+        text = rows["test_accuracy"].isna().all() and rows["test_loss"].notna().any()
+        judged = TEST_LOSS if text else ACCURACY
+        for line, (metric, factor, label) in zip(grid, (*ROWS, judged), strict=True):
             if rows[metric].notna().any():
                 for (tau, _), one in rows.groupby(["tau", "seed"], sort=False):
                     _curve(line[column], one, metric, factor, tau_colour(str(tau), style))
                 line[column].set_xlim(left=0)
-                line[column].set(xlabel="Epoch" if metric == ROWS[-1][0] else "", ylabel=label)
+                line[column].set(xlabel="Epoch" if metric == judged[0] else "", ylabel=label)
             else:
                 say(line[column], f"no {metric} of {name} (rule train_model)")
     legend_below(figure, tau_key(taus, style, line=True))

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 IDENTITY = ("preset", "family", "tau", "seed")
 MEASURES = (*IDENTITY, "step", "layer", "sparsity", "stimuli", "metric", "value")
-HISTORY = ("step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", "test_accuracy")
+HISTORY = (
+    "step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", "test_loss",
+    "test_accuracy",
+)  # fmt: skip
 # The history's own τ follows its schedule, so it stands beside the τ that names the model.
 HISTORY_TABLE = (*IDENTITY, *("scheduled_tau" if name == "tau" else name for name in HISTORY))
 MISSING = ("what", "why")

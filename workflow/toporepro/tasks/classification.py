@@ -18,7 +18,7 @@ from toporepro.models.family import build, family
 from toporepro.models.inputs import Inputs
 from toporepro.spec import SpecError, TrainSpec
 from toporepro.tasks.auto_augment import AutoAugment
-from toporepro.tasks.task import Batch, Loss
+from toporepro.tasks.task import Batch, Loss, Score, Work
 
 _EVALUATED_AT_ONCE = 500
 _LARGE, _LARGE_AT_ONCE = 128, 100  # pixels a side from which fewer fit into memory at once
@@ -46,6 +46,9 @@ class Classification:
     def inputs(self) -> Inputs:
         height, width, channels = self.data.shape
         return Inputs(channels=channels, height=height, width=width, classes=len(self.data.classes))
+
+    def work(self, network: nn.Module) -> Work:
+        return Work()
 
     def build(self) -> nn.Module:
         network = build(self.spec, self.inputs).train()
@@ -112,20 +115,23 @@ class Classification:
     def _learns(self) -> bool:
         return self.spec.control != "topoloss_only"
 
-    def evaluate(self, network: nn.Module, device: torch.device, *, workers: int = 0) -> float:
+    def evaluate(self, network: nn.Module, device: torch.device, *, workers: int = 0) -> Score:
         split = self.data.split("test")
         at_once = _LARGE_AT_ONCE if max(self.data.shape) >= _LARGE else _EVALUATED_AT_ONCE
         right = torch.zeros((), device=device)
+        loss = torch.zeros((), dtype=torch.float64, device=device)
         network.eval()
         with torch.no_grad():
             for images, labels in in_order(split, at_once, workers=workers):
                 pixels = self._as_input(images.to(device))
                 logits = network(pixels)
                 if self.spec.recipe.test_flip:
-                    logits = logits + network(pixels.flip(3))
-                right += _right(logits, labels.to(device))
+                    logits = (logits + network(pixels.flip(3))) / 2
+                targets = labels.to(device)
+                right += _right(logits, targets)
+                loss += functional.cross_entropy(logits, targets, reduction="sum")
         network.train()
-        return float(right) / len(split)
+        return Score(float(loss) / len(split), float(right) / len(split))
 
     def _as_input(self, images: Tensor) -> Tensor:
         pixels = as_input(images, self.data.mean, self.data.std)

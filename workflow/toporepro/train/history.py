@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from toporepro.provenance import progress
+from toporepro.tasks.task import Score, Work
 
-COLUMNS = ("step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", "test_accuracy")
+COLUMNS = (
+    "step", "epoch", "lr", "tau", "loss", "topo_loss", "train_accuracy", "test_loss",
+    "test_accuracy",
+)  # fmt: skip
 _LINE_EVERY = 5.0
 
 Row = dict[str, float | None]
@@ -21,7 +26,8 @@ class History:
 
     ``loss`` and ``train_accuracy`` are means over the steps since the last row, as they were met in
     training; ``topo_loss`` is the mean over layers, without τ, at the row's weights; ``lr`` and
-    ``tau`` are those of the update before (of the first one, at step 0).
+    ``tau`` are those of the update before (of the first one, at step 0). Accuracies stay empty
+    where the task counts no right answers: language is judged by its loss, lower is better.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -30,15 +36,16 @@ class History:
     accuracy: float = 0.0
 
     def add(self, loss: float, accuracy: float) -> None:
-        """Count one step."""
+        """Count one step; ``nan`` stands for no accuracy."""
         self.steps += 1
         self.loss += loss
         self.accuracy += accuracy
 
     def close_row(
-        self, *, step: int, epoch: float, lr: float, tau: float, topo: float, test: float | None
+        self, *, step: int, epoch: float, lr: float, tau: float, topo: float, test: Score | None
     ) -> Row:
         """Append a row over the steps counted, and begin the next."""
+        accuracy = self.accuracy / self.steps if self.steps else math.nan
         row: Row = {
             "step": step,
             "epoch": epoch,
@@ -46,8 +53,9 @@ class History:
             "tau": tau,
             "loss": self.loss / self.steps if self.steps else None,
             "topo_loss": topo,
-            "train_accuracy": self.accuracy / self.steps if self.steps else None,
-            "test_accuracy": test,
+            "train_accuracy": None if math.isnan(accuracy) else accuracy,
+            "test_loss": test.loss if test else None,
+            "test_accuracy": test.accuracy if test else None,
         }
         self.rows.append(row)
         self.steps, self.loss, self.accuracy = 0, 0.0, 0.0
@@ -72,10 +80,22 @@ class History:
 
 
 class Reporter:
-    """Prints a line of progress every few seconds, and always the last."""
+    """Prints a line of progress every few seconds, and always the last.
 
-    def __init__(self, *, steps: int, first: int, batch: int) -> None:
+    Args:
+        steps: of the whole training.
+        first: at which this attempt starts.
+        batch: samples of a step.
+        work: what a sample is.
+        peak: floating-point operations a second that the devices are made for; 0 if unknown. The
+            share of them that the training comes to, MFU, counts those of the network alone.
+    """
+
+    def __init__(
+        self, *, steps: int, first: int, batch: int, work: Work, peak: float = 0.0
+    ) -> None:
         self._steps, self._first, self._batch = steps, first, batch
+        self._work, self._peak = work, peak
         self._started = self._printed = time.monotonic()
 
     def __call__(self, step: int, loss: float, accuracy: float, history: History) -> None:
@@ -84,12 +104,20 @@ class Reporter:
             return
         self._printed = now
         rate = (step - self._first) / max(now - self._started, 1e-9)
-        topo, test = history.latest("topo_loss"), history.latest("test_accuracy")
-        progress(
-            f"step {step:,}/{self._steps:,}  {rate * self._batch:,.0f} samples/s  loss {loss:.4g}  "
-            f"topo loss {topo or 0:.4g}  accuracy {accuracy:.3f} (test {test or 0:.3f})  "
-            f"{duration((self._steps - step) / rate)} left"
-        )
+        samples = rate * self._batch
+        mfu = samples * self._work.flops / self._peak if self._peak else 0
+        parts = [
+            f"step {step:,}/{self._steps:,}",
+            f"{samples * self._work.per_sample:,.0f} {self._work.unit}/s",
+            *([f"MFU {mfu:.1%}"] if mfu else []),
+            f"loss {loss:.4g}",
+            f"topo loss {history.latest('topo_loss') or 0:.4g}",
+            f"test loss {history.latest('test_loss') or 0:.4g}"
+            if math.isnan(accuracy)
+            else f"accuracy {accuracy:.3f} (test {history.latest('test_accuracy') or 0:.3f})",
+            f"{duration((self._steps - step) / rate)} left",
+        ]
+        progress("  ".join(parts))
 
 
 class Events:

@@ -10,6 +10,7 @@ from toporepro.spec import Recipe, Schedule, SpecError, TopoSpec
 
 _ROWS = 100
 _EVALUATIONS = 80
+_EVALUATIONS_OF_STEPS = 20  # where a training is so many steps and not epochs
 
 
 def multiplier(schedule: Schedule, step: int, steps: int, epoch_steps: float) -> float:
@@ -19,7 +20,7 @@ def multiplier(schedule: Schedule, step: int, steps: int, epoch_steps: float) ->
         steps: of the whole training; at the last one, ``steps − 1``, the schedule is at its end.
         epoch_steps: steps in an epoch.
     """
-    warmup = schedule.warmup_epochs * epoch_steps
+    warmup = schedule.warmup_steps or schedule.warmup_epochs * epoch_steps
     if step < warmup:
         return schedule.start + (1 - schedule.start) * step / warmup
     if schedule.kind == "constant":
@@ -42,7 +43,8 @@ class Plan:
     @property
     def steps(self) -> int:
         """Updates in all; every one of a full batch."""
-        return max(1, round(self.recipe.epochs * self.samples / self.recipe.batch))
+        recipe = self.recipe
+        return recipe.steps or max(1, round(recipe.epochs * self.samples / recipe.batch))
 
     def epoch(self, step: int) -> float:
         """Epochs seen after so many steps."""
@@ -77,7 +79,14 @@ class Plan:
 
     @functools.cached_property
     def evaluations(self) -> frozenset[int]:
-        """Steps with a test: snapshots, ends of epochs (every few, if there are very many), end."""
+        """Steps with a test: snapshots, the end, and ends of epochs, every few if they are many.
+
+        A training of so many steps has evenly spaced ones in place of ends of epochs.
+        """
+        if self.recipe.steps:
+            count = _EVALUATIONS_OF_STEPS
+            spaced = {round(index * self.steps / count) for index in range(1, count + 1)}
+            return frozenset(self.snapshots) | spaced | {self.steps}
         every = math.ceil(self.recipe.epochs / _EVALUATIONS)
         ends = (
             math.ceil(epoch * self.samples / self.recipe.batch)

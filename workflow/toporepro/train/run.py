@@ -37,6 +37,7 @@ from toporepro.train.history import Events, History, Reporter
 from toporepro.train.interrupt import StopSignals
 from toporepro.train.lease import Lease
 from toporepro.train.optimizer import make_optimizer
+from toporepro.train.peak import peak_flops
 from toporepro.train.plan import Plan
 from toporepro.train.state import Ledger, SaveClock, StateFolder, read_state, remove_partial
 from toporepro.train.topography import check_sheets, make_topo_loss
@@ -103,7 +104,7 @@ class Training:
         if recipe.batchnorm == "sync":
             self.network = group.synchronise_batchnorm(self.network)
         self.average = Average(self.network, recipe.average)
-        self.forward: Any = torch.compile(self.network) if recipe.compile else self.network
+        self.loss: Any = torch.compile(self.task.loss) if recipe.compile else self.task.loss
         self.optimizer = make_optimizer(self.network, recipe)
         self.topo = make_topo_loss(spec)
         self.topo.compute(self.network)  # a layer that cannot be topographic stops here
@@ -140,7 +141,14 @@ class Training:
     ) -> None:
         """Train to the end, and save the last state."""
         plan, device, self.workers = self.plan, self.group.device, workers
-        report = Reporter(steps=plan.steps, first=self.step, batch=self.spec.recipe.batch)
+        recipe = self.spec.recipe
+        report = Reporter(
+            steps=plan.steps,
+            first=self.step,
+            batch=recipe.batch,
+            work=self.task.work(self.network),
+            peak=self.group.world * peak_flops(device, recipe.precision),
+        )
         if self.group.first:
             self.ledger.begin(self.step)
             progress(
@@ -171,7 +179,10 @@ class Training:
                 stop.stop()
 
     def _update(self, passes: Sequence[Batch]) -> tuple[float, float]:
-        """One update of the weights; returns the task's loss and accuracy over the whole batch."""
+        """One update of the weights; returns the task's loss and accuracy over the whole batch.
+
+        Where the task counts no right answers, the accuracy is ``nan``.
+        """
         recipe, device = self.spec.recipe, self.group.device
         lr, tau = self.plan.lr(self.step), self.plan.tau(self.step)
         seed_step(device, self.spec.seed, self.group.rank, self.step)
@@ -182,20 +193,22 @@ class Training:
         for batch in passes:
             moved = [tensor.to(device, non_blocking=True) for tensor in batch]
             with torch.autocast(device.type, torch.bfloat16, recipe.precision == "bfloat16"):
-                loss = self.task.loss(self.forward, moved)
+                loss = self.loss(self.network, moved)
+            value = loss.value.detach()
             if loss.value.requires_grad:
                 torch.autograd.backward(loss.value / len(passes))
-            values += torch.stack([loss.value.detach(), loss.accuracy]).float() / len(passes)
-        value, accuracy = self.group.average(self.network.parameters(), values).tolist()
-        if not math.isfinite(value):
-            raise self._diverged(f"the loss is {value}")
+            accuracy = torch.full_like(value, math.nan) if loss.accuracy is None else loss.accuracy
+            values += torch.stack([value, accuracy]).float() / len(passes)
+        mean_loss, share = self.group.average(self.network.parameters(), values).tolist()
+        if not math.isfinite(mean_loss):
+            raise self._diverged(f"the loss is {mean_loss}")
         if tau > 0:
             # Once per update, and after averaging: equal weights give every process an equal term.
             torch.autograd.backward(tau * self._topo_term(self.network))
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()
-        return value, accuracy
+        return mean_loss, share
 
     def _topo_term(self, network: nn.Module) -> Tensor:
         """Mean over layers of L, without τ."""
