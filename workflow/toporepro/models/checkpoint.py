@@ -7,6 +7,7 @@ Metadata, all strings: ``spec`` (``toporepro.spec.encode`` of the ``TrainSpec``)
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,20 @@ def save(path: Path, module: nn.Module, spec: TrainSpec, inputs: AnyInputs, step
         temporary.write_bytes(dump(module, spec, inputs, step))
 
 
-def dump(module: nn.Module, spec: TrainSpec, inputs: AnyInputs, step: int) -> bytes:
-    """The bytes of a checkpoint: parameters and buffers, tied ones once, and the metadata."""
+def dump(
+    module: nn.Module,
+    spec: TrainSpec,
+    inputs: AnyInputs,
+    step: int,
+    extra: Mapping[str, str] | None = None,
+) -> bytes:
+    """The bytes of a checkpoint: parameters and buffers, tied ones once, and the metadata.
+
+    Args:
+        extra: more of the metadata, of files that are not a whole network.
+    """
     tensors = {name: tensor.cpu().contiguous() for name, tensor in own_tensors(module).items()}
-    metadata = {"spec": encode(spec), "inputs": encode(inputs), "step": str(step)}
+    metadata = {"spec": encode(spec), "inputs": encode(inputs), "step": str(step), **(extra or {})}
     data = safetensors.torch.save(tensors, metadata)
     # The library writes the header's keys in an order of its own, another one each time.
     size = int.from_bytes(data[:8], "little")
