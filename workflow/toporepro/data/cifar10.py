@@ -12,6 +12,7 @@ import numpy as np
 
 from toporepro.data.archives import Limits, read_members
 from toporepro.data.batches import Batch, read_batch
+from toporepro.data.extent import Extent
 from toporepro.data.fetch import RemoteFile
 from toporepro.data.store import (
     DataError,
@@ -47,6 +48,7 @@ CLASSES = (
 )
 _CATEGORIES = {"animals": (2, 3, 4, 5, 6, 7), "vehicles": (0, 1, 8, 9)}
 _SIDE = 32
+_COUNTS = {"train": 50_000, "test": 10_000}
 _FOLDER = "cifar-10-batches-py"
 _BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)}
 _LIMITS = Limits(members=20, member_bytes=40 << 20, total_bytes=200 << 20)
@@ -106,6 +108,16 @@ def prepared_bytes(options: Options) -> int:
     """Bytes that the prepared images take, about."""
     count = (options.train_images or 50_000) + (options.test_images or 10_000)
     return count * (_SIDE * _SIDE * 3 + 8)
+
+
+def extent(options: Options) -> Extent:
+    """How much it holds; of the user's own folders, as if they were the original."""
+    return Extent(
+        splits={split: options.most(split) or count for split, count in _COUNTS.items()},
+        shape=(_SIDE, _SIDE, 3),
+        classes=len(CLASSES),
+        by_hand="" if options.form == "archive" else "put CIFAR-10's images into data/cifar10",
+    )
 
 
 def prepare(options: Options, raw: Path, out: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toporepro.data.extent import Extent
 from toporepro.data.fetch import RemoteFile
 from toporepro.data.store import ImageWriter
 
@@ -35,6 +36,12 @@ def raw_files(options: Options) -> tuple[RemoteFile, ...]:
 def prepared_bytes(options: Options) -> int:
     """Bytes that the prepared images take, about."""
     return 1797 * (_SIDE * _SIDE + 8)
+
+
+def extent(options: Options) -> Extent:
+    """How much it holds."""
+    splits = {"train": 1437, "test": 10 * _TEST_PER_CLASS}
+    return Extent(splits=splits, shape=(_SIDE, _SIDE, 1), classes=10)
 
 
 def prepare(options: Options, raw: Path, out: Path) -> None:

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toporepro.data.store import DataError
+from toporepro.data.extent import Extent
+from toporepro.data.store import STIMULI, DataError
 from toporepro.spec import SpecError, nearest
 
 if TYPE_CHECKING:
@@ -53,6 +54,21 @@ class Options:
 def raw_files(options: Options) -> tuple[RemoteFile, ...]:
     """Nothing is fetched."""
     return ()
+
+
+def prepared_bytes(options: Options) -> int:
+    """Bytes that the prepared pictures take, about."""
+    return extent(options).splits[STIMULI] * (3 * options.size**2 + 8)
+
+
+def extent(options: Options) -> Extent:
+    """How much it holds, all categories but ``scrambled``."""
+    return Extent(
+        splits={STIMULI: options.images * len(NEEDED)},
+        shape=(options.size, options.size, 3),
+        classes=len(NEEDED),
+        by_hand="put the folder `stimuli` of https://github.com/VPNL/fLoc into data/floc",
+    )
 
 
 def local_files(options: Options, raw: Path) -> tuple[Path, ...]:

@@ -39,6 +39,7 @@ from toporepro.data import (
     world_scenes,
     world_surroundings,
 )
+from toporepro.data.extent import Extent
 from toporepro.data.store import ImageWriter
 from toporepro.data.world_canvas import Canvas
 from toporepro.data.world_draws import Draws
@@ -101,6 +102,17 @@ class Options:
 def raw_files(options: Options) -> tuple[RemoteFile, ...]:
     """Nothing is fetched."""
     return ()
+
+
+def prepared_bytes(options: Options) -> int:
+    """Bytes that the images take, about."""
+    return sum(extent(options).splits.values()) * (3 * options.size**2 + 8)
+
+
+def extent(options: Options) -> Extent:
+    """How much it holds."""
+    splits = {split: len(CLASSES) * getattr(options, split) for split in SPLITS}
+    return Extent(splits=splits, shape=(options.size, options.size, 3), classes=len(CLASSES))
 
 
 def labels(index: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from toporepro.data.extent import Extent
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
@@ -27,6 +28,17 @@ _TARS = (
     ("ILSVRC2012_devkit_t12.tar.gz", False),
 )
 _FOLDERS = (("train", True), ("val", False))
+
+_COUNTS = {"train": 1_281_167, "test": 50_000}
+_RAW_BYTES = {"train": 147_897_477_120, "test": 6_744_924_160}  # of the official archives
+_BY_HAND = {
+    "tars": "log in at https://image-net.org, accept its terms, download "
+    + ", ".join(name for name, _ in _TARS)
+    + " and put them into data/imagenet",
+    "folders": "put ImageNet's images into data/imagenet/train and data/imagenet/val",
+    "huggingface": "accept the terms of https://huggingface.co/datasets/ILSVRC/imagenet-1k and set "
+    "HF_TOKEN",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +122,29 @@ def missing(options: Options, raw: Path) -> str | None:
     absent = [name for name, trains in wanted if training or not trains]
     absent = [name for name in absent if not (raw / name).exists()]
     return f"{', '.join(absent)} not found in {raw}" if absent else None
+
+
+def prepared_bytes(options: Options) -> int:
+    """Bytes that the shards take, about."""
+    from toporepro.data.scatter import stored_bytes
+
+    splits = extent(options).splits
+    return sum(stored_bytes(options, side(options, name), n) for name, n in splits.items())
+
+
+def extent(options: Options) -> Extent:
+    """How much it holds; of the user's own folders, as if they were the original."""
+    splits = {
+        split: count if (count := expected(options, split)) is not None else _COUNTS[split]
+        for split in _COUNTS
+    }
+    return Extent(
+        splits=splits,
+        shape=(0, 0, 3),
+        classes=1000,
+        raw=sum(_RAW_BYTES[split] for split, count in splits.items() if count),
+        by_hand=_BY_HAND[options.form],
+    )
 
 
 def side(options: Options, split: str) -> int:

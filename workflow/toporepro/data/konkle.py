@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toporepro.data.store import DataError
+from toporepro.data.extent import Extent
+from toporepro.data.store import STIMULI, DataError
 from toporepro.spec import SpecError, nearest
 
 if TYPE_CHECKING:
@@ -53,6 +54,21 @@ class Options:
 def raw_files(options: Options) -> tuple[RemoteFile, ...]:
     """Nothing is fetched."""
     return ()
+
+
+def prepared_bytes(options: Options) -> int:
+    """Bytes that the prepared pictures take, about."""
+    return extent(options).splits[STIMULI] * (3 * options.size**2 + 8)
+
+
+def extent(options: Options) -> Extent:
+    """How much it holds: 60 pictures of each class, as in the paper that made them."""
+    return Extent(
+        splits={STIMULI: 60 * len(FOLDERS)},
+        shape=(options.size, options.size, 3),
+        classes=len(FOLDERS),
+        by_hand="put AnimacySize of https://konklab.fas.harvard.edu into data/konkle",
+    )
 
 
 def local_files(options: Options, raw: Path) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toporepro.data.extent import Extent
 from toporepro.data.fetch import RemoteFile
 from toporepro.data.store import DataError, Images, ImageWriter, in_chunks
 from toporepro.spec import SpecError
@@ -82,6 +83,12 @@ def raw_files(options: Options) -> tuple[RemoteFile, ...]:
 def prepared_bytes(options: Options) -> int:
     """Bytes that the prepared images take, about."""
     return sum(options.count(split) * (28 * 28 + 8) for split in _COUNTS)
+
+
+def extent(options: Options) -> Extent:
+    """How much it holds."""
+    splits = {split: options.count(split) for split in _COUNTS}
+    return Extent(splits=splits, shape=(28, 28, 1), classes=10)
 
 
 def prepare(options: Options, raw: Path, out: Path) -> None:

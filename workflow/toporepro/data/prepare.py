@@ -2,8 +2,9 @@
 
 A dataset is a module ``toporepro.data.<source>`` with ``Options``, ``raw_files(options)`` and
 ``prepare(options, raw, out)``. It may add ``local_files(options, raw)``, the user's own files that
-it reads; ``prepared_bytes(options)``, the room that its images take; and ``missing(options, raw)``,
-in words which of the user's own files are absent (quickly, without torch), or ``None``.
+it reads; ``prepared_bytes(options)``, the room that its images take; ``extent(options)``, how much
+it holds (``data.extent``); and ``missing(options, raw)``, in words which of the user's own files
+are absent (quickly, without torch), or ``None``.
 """
 
 from __future__ import annotations

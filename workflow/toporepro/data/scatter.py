@@ -84,6 +84,15 @@ def parts(spec: DataSpec) -> int:
     return int(plugin.parts(decode(plugin.Options, spec.options)))
 
 
+def stored_bytes(options: Any, side: int, count: int) -> int:
+    """Bytes that so many photographs take, about, whose shorter side has ``side`` pixels."""
+    per_pixel = 3.0
+    if options.storage == "jpeg":
+        known, sizes = zip(*_JPEG_BYTES, strict=True)
+        per_pixel = float(np.interp(options.quality, known, sizes))
+    return int(count * side * side * _MEAN_ASPECT * per_pixel)
+
+
 def modules(spec: DataSpec) -> tuple[str, ...]:
     """What the code of such a preparation starts from."""
     return stage_modules("prepare", "data.scatter", f"data.{spec.source}")
@@ -194,12 +203,7 @@ def _require_space(job: _Job, raw: RawImages) -> None:
 def _bytes(job: _Job, raw: RawImages, split: str) -> int:
     expected = job.plugin.expected(job.options, split)
     count = raw.count(split) if expected is None else expected
-    side = job.plugin.side(job.options, split)
-    per_pixel = 3.0
-    if job.options.storage == "jpeg":
-        known, sizes = zip(*_JPEG_BYTES, strict=True)
-        per_pixel = float(np.interp(job.options.quality, known, sizes))
-    return int(count * side * side * _MEAN_ASPECT * per_pixel)
+    return stored_bytes(job.options, job.plugin.side(job.options, split), count)
 
 
 def _make(job: _Job, part: int, raw: RawImages) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Family(Protocol):
     """What a module in ``toporepro.models`` has if it is a family of networks.
 
-    One whose networks take images of one size alone also has ``FIXED_SIZE = True``.
+    One whose networks take images of one size alone also has ``FIXED_SIZE = True``. One with
+    ``flops(options, inputs)``, the operations of a forward pass of one sample, can be planned for.
     """
 
     TASK: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toporepro.models.decoder_flops import decoder_flops
 from toporepro.models.inputs import TextInputs
 from toporepro.spec import SpecError
 
@@ -51,6 +52,17 @@ def attended(options: Options) -> list[int]:
     """How many tokens, at most, one token attends to in each block."""
     local = min(options.window, options.context)
     return [local if block % 2 else options.context for block in range(options.depth)]
+
+
+def flops(options: Options, inputs: TextInputs) -> int:
+    """Operations of a forward pass of one sequence; a multiply-add is two."""
+    return decoder_flops(
+        context=min(inputs.context, options.context),
+        width=options.width,
+        depth=options.depth,
+        mlp=options.mlp,
+        vocabulary=inputs.vocabulary,
+    )
 
 
 def build(options: Options, inputs: TextInputs) -> nn.Module:

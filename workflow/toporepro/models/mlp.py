@@ -36,6 +36,12 @@ def layers(options: Options) -> dict[str, int]:
     return {"fc1": options.hidden}
 
 
+def flops(options: Options, inputs: Inputs) -> int:
+    """Operations of a forward pass of one image; a multiply-add is two."""
+    pixels = inputs.channels * inputs.height * inputs.width
+    return 2 * options.hidden * (pixels + inputs.classes)
+
+
 def build(options: Options, inputs: Inputs) -> nn.Module:
     """The untrained network; takes images N×C×H×W, gives logits N×classes."""
     from torch import nn

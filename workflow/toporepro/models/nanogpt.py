@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from toporepro.models.decoder_flops import decoder_flops
 from toporepro.models.inputs import TextInputs
 from toporepro.spec import SpecError
 
@@ -57,6 +58,17 @@ def attended(options: Options) -> list[int]:
     return [options.context] * options.depth
 
 
+def flops(options: Options, inputs: TextInputs) -> int:
+    """Operations of a forward pass of one sequence; a multiply-add is two."""
+    return decoder_flops(
+        context=min(inputs.context, options.context),
+        width=options.width,
+        depth=options.depth,
+        mlp=options.mlp,
+        vocabulary=_padded(inputs),
+    )
+
+
 def build(options: Options, inputs: TextInputs) -> nn.Module:
     """The untrained network; takes tokens n×t, gives logits n×t×V.
 
@@ -65,7 +77,7 @@ def build(options: Options, inputs: TextInputs) -> nn.Module:
     from toporepro.models.gpt import GPT
 
     return GPT(
-        vocabulary=-(-inputs.vocabulary // _MULTIPLE) * _MULTIPLE,
+        vocabulary=_padded(inputs),
         context=options.context,
         width=options.width,
         depth=options.depth,
@@ -74,3 +86,7 @@ def build(options: Options, inputs: TextInputs) -> nn.Module:
         bias=options.bias,
         approximate=_APPROXIMATE[options.activation],
     )
+
+
+def _padded(inputs: TextInputs) -> int:
+    return -(-inputs.vocabulary // _MULTIPLE) * _MULTIPLE

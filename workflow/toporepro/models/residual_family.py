@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from toporepro.models.inputs import Inputs
 from toporepro.spec import SpecError
 
 PLANES = (64, 128, 256, 512)
@@ -59,6 +60,58 @@ def convolutions(
                 units[f"{name}2"] = planes
             inputs = planes
     return units
+
+
+def forward_flops(
+    options: ResidualOptions, inputs: Inputs, blocks: Sequence[int], *, bottleneck: bool
+) -> int:
+    """Operations of the convolutions and the last layer for one image; a multiply-add is two."""
+    first = options.planes[0]
+    if options.stem == "imagenet":
+        height, width = _halved(inputs.height), _halved(inputs.width)
+        total = _convolution(7, inputs.channels, first, height, width)
+        height, width = _halved(height), _halved(width)
+    else:
+        height, width = inputs.height, inputs.width
+        total = _convolution(3, inputs.channels, first, height, width)
+    before = first
+    for stage, (depth, planes) in enumerate(zip(blocks, options.planes, strict=True), start=1):
+        after = planes * (EXPANSION if bottleneck else 1)
+        for block in range(depth):
+            strided = stage > 1 and block == 0
+            was = height, width
+            if strided:
+                height, width = _halved(height), _halved(width)
+            now = height, width
+            if bottleneck:
+                total += _convolution(1, before, planes, *was)
+                total += _blurred(options, strided, planes, *was)
+                total += _convolution(3, planes, planes, *now)
+                total += _convolution(1, planes, after, *now)
+            else:
+                total += _blurred(options, strided, before, *was)
+                total += _convolution(3, before, planes, *now)
+                total += _convolution(3, planes, planes, *now)
+            if strided or before != after:
+                total += _blurred(options, strided, before, *was)
+                total += _convolution(1, before, after, *now)
+            before = after
+    return total + 2 * before * inputs.classes
+
+
+def _halved(side: int) -> int:
+    return (side + 1) // 2
+
+
+def _convolution(kernel: int, inputs: int, outputs: int, height: int, width: int) -> int:
+    return 2 * kernel**2 * inputs * outputs * height * width
+
+
+def _blurred(options: ResidualOptions, strided: bool, inputs: int, height: int, width: int) -> int:
+    """Of the depthwise blur before a convolution, where there is one."""
+    if not (options.blurpool and strided and inputs >= BLUR_FROM):
+        return 0
+    return _convolution(3, 1, inputs, height, width)
 
 
 def _inner(options: ResidualOptions, strided: bool, inputs: int) -> str:

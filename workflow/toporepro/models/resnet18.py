@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toporepro.models.inputs import Inputs
-from toporepro.models.residual_family import ResidualOptions, convolutions
+from toporepro.models.residual_family import ResidualOptions, convolutions, forward_flops
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +30,11 @@ class Options(ResidualOptions):
 def layers(options: Options) -> dict[str, int]:
     """Topographic layers and their numbers of units."""
     return convolutions(options, BLOCKS, bottleneck=False)
+
+
+def flops(options: Options, inputs: Inputs) -> int:
+    """Operations of a forward pass of one image; a multiply-add is two."""
+    return forward_flops(options, inputs, BLOCKS, bottleneck=False)
 
 
 def build(options: Options, inputs: Inputs) -> nn.Module:

@@ -48,6 +48,15 @@ def layers(options: Options) -> dict[str, int]:
     }
 
 
+def flops(options: Options, inputs: Inputs) -> int:
+    """Operations of a forward pass of one image; a multiply-add is two."""
+    patches = inputs.height * inputs.width // options.patch**2
+    tokens = patches + 1
+    block = 4 * options.width**2 + 2 * options.width * options.mlp + 2 * tokens * options.width
+    embedding = patches * inputs.channels * options.patch**2 * options.width
+    return 2 * (embedding + options.depth * tokens * block + options.width * inputs.classes)
+
+
 def build(options: Options, inputs: Inputs) -> nn.Module:
     """The untrained network; takes images N×C×H×W, gives logits N×classes.
 
