@@ -35,6 +35,32 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class DamagedError(ValueError):
+    """A file that is not what its own manifest says: names both."""
+
+
+def intact(path: Path) -> str:
+    """SHA-256 of a file, which is that of its manifest wherever a manifest lists it.
+
+    The manifest lies in the file's folder or, for snapshots, in the one above.
+
+    Raises:
+        DamagedError: if the file was changed or damaged since it was made.
+    """
+    found = sha256(path)
+    for folder in (path.parent, path.parent.parent):
+        for record in sorted(folder.glob("*.manifest.json")):
+            made = json.loads(record.read_text(encoding="utf-8")).get("outputs", {})
+            if path.name in made:
+                if made[path.name] != found:
+                    raise DamagedError(
+                        f"{path}: SHA-256 {found} found, {made[path.name]} expected by {record}; "
+                        "it was changed or damaged after it was made: delete it and run again"
+                    )
+                return found
+    return found
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed onto it on success, removed on failure.
@@ -83,10 +109,14 @@ def write_manifest(
         verb: the command that made the outputs.
         spec: the job's complete spec.
         modules: what the stage's code starts from (``toporepro.code.stage_modules``).
-        inputs: files read; entered by SHA-256.
+        inputs: files read; entered by SHA-256, and held against their own manifests: of a
+            damaged input no result is kept.
         outputs: files made; entered by SHA-256; their manifest lies beside the first.
         wall_seconds: time spent, summed over ``attempts``; GPU-hours if ``device`` is one.
         extra: further facts of this stage, such as the energy used.
+
+    Raises:
+        DamagedError: if an input is not what its own manifest says.
     """
     modules, outputs = tuple(modules), list(outputs)
     hours = wall_seconds / 3600
@@ -110,7 +140,7 @@ def write_manifest(
         "wall_seconds": round(wall_seconds, 3),
         "attempts": attempts,
         "gpu_hours": round(hours, 6) if device.startswith("cuda") else 0.0,
-        "inputs": {str(path): sha256(path) for path in inputs},
+        "inputs": {str(path): intact(path) for path in inputs},
         "outputs": {path.name: sha256(path) for path in outputs},
         **(extra or {}),
     }

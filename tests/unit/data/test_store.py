@@ -315,3 +315,14 @@ def test_chunks_are_bounded_and_complete() -> None:
     pieces = list(in_chunks(images, labels))
     assert max(piece.nbytes for piece, _ in pieces) <= 16 << 20
     np.testing.assert_array_equal(np.concatenate([numbers for _, numbers in pieces]), labels)
+
+
+def test_a_flipped_bit_is_found_before_an_image_is_shown(tmp_path: Path) -> None:
+    data = prepared(tmp_path)
+    path = tmp_path / "train_images.npy"
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+    assert len(data.split("test")) == 3
+    with pytest.raises(DataError, match=r"train_images\.npy: SHA-256 .* expected"):
+        data.split("train")

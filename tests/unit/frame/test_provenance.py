@@ -88,3 +88,41 @@ def test_a_folder_on_another_disk_is_a_link(tmp_path: Path) -> None:
     real.mkdir()
     with pytest.raises(FileExistsError, match="move its content"):
         link(real, target)
+
+
+def written(outputs: list[Path], inputs: tuple[Path, ...] | list[Path] = ()) -> Path:
+    return provenance.write_manifest(
+        verb="tables", spec={}, modules=(), inputs=inputs, outputs=outputs, wall_seconds=1
+    )
+
+
+def test_a_damaged_input_leaves_no_manifest(tmp_path: Path) -> None:
+    made, other = tmp_path / "made.csv", tmp_path / "other" / "other.csv"
+    made.write_text("0.813\n")
+    written(outputs=[made])
+    other.parent.mkdir()
+    other.write_text("x")
+    written(inputs=[made], outputs=[other])
+    manifest(other).unlink()
+    made.write_text("0.913\n")
+    with pytest.raises(provenance.DamagedError, match=r"made\.csv: SHA-256 .* changed or damaged"):
+        written(inputs=[made], outputs=[other])
+    assert not manifest(other).exists()
+
+
+def test_files_of_a_subfolder_are_held_against_the_manifest_above(tmp_path: Path) -> None:
+    weights, snapshot = tmp_path / "weights.safetensors", tmp_path / "snapshots" / "00.safetensors"
+    snapshot.parent.mkdir()
+    for path in (weights, snapshot):
+        path.write_bytes(b"weights")
+    written(outputs=[weights, snapshot])
+    assert provenance.intact(snapshot) == provenance.sha256(snapshot)
+    snapshot.write_bytes(b"Weights")
+    with pytest.raises(provenance.DamagedError, match=r"00\.safetensors"):
+        provenance.intact(snapshot)
+
+
+def test_a_file_without_a_manifest_is_a_persons_own(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text("1")
+    assert provenance.intact(own) == provenance.sha256(own)

@@ -69,11 +69,14 @@ class CroppedImages(PreparedImages):
     ratio: float
 
     def split(self, name: str) -> Split:
-        """One split, whose images are ``Crops``.
+        """One split, whose images are ``Crops``; its files are hashed the first time.
 
         Raises:
-            DataError: if there is no such split.
+            DataError: if there is no such split, or a file is damaged.
         """
+        if name not in self._hashed:
+            self.stored.verify_split(name)
+            self._hashed.add(name)
         stored = self.stored.split(name)
         return Split(cast(Images, Crops(stored, self.shape[0], self.ratio)), stored.labels)
 

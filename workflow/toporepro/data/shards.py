@@ -13,6 +13,7 @@ import hashlib
 import json
 import mmap
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,8 +121,22 @@ class ShardedImages:
         Raises:
             DataError: naming the first file whose size or SHA-256 is not the index's.
         """
-        for name, record in self.files.items():
-            check(self.index.parent / name, record)
+        self._check(self.files)
+
+    def verify_split(self, name: str) -> None:
+        """Hash the files of one split, several at a time.
+
+        Raises:
+            DataError: if there is no such split; or naming a file that is damaged.
+        """
+        if name not in self.splits:
+            raise DataError(f"{self.index}: no split {name!r}; there are {', '.join(self.splits)}")
+        self._check((labels_file(name), places_file(name), *self.shards[name]))
+
+    def _check(self, names: Iterable[str]) -> None:
+        folder = self.index.parent
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda name: check(folder / name, self.files[name]), names))
 
 
 @dataclass(frozen=True)

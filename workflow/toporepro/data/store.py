@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ class PreparedImages:
     splits: Mapping[str, SplitRecord]
     files: Mapping[str, FileRecord]
     extra: Mapping[str, Any]
+    _hashed: set[str] = field(default_factory=set, compare=False, repr=False, kw_only=True)
 
     @classmethod
     def open(cls, index: Path) -> PreparedImages:
@@ -135,7 +136,7 @@ class PreparedImages:
         return prepared
 
     def split(self, name: str) -> Split:
-        """Memory-map one split.
+        """Memory-map one split, whose files are hashed the first time.
 
         Raises:
             DataError: if there is no such split, or its arrays are not what the index says.
@@ -145,6 +146,10 @@ class PreparedImages:
         record = self.splits[name]
         images = self._map(record.images, np.dtype(np.uint8), (record.count, *self.shape))
         labels = self._map(record.labels, np.dtype(np.int64), (record.count,))
+        for file in (record.images, record.labels):
+            if file not in self._hashed:
+                self._check_hash(file)
+                self._hashed.add(file)
         return Split(images, labels)
 
     def verify(self) -> None:
@@ -153,14 +158,17 @@ class PreparedImages:
         Raises:
             DataError: naming the first file whose size or SHA-256 is not the index's.
         """
-        for name, record in self.files.items():
+        for name in self.files:
             self._check_size(name)
-            found = sha256(self.index.parent / name)
-            if found != record.sha256:
-                raise DataError(
-                    f"{self.index.parent / name}: SHA-256 {found} found, {record.sha256} "
-                    f"expected; {_again(self.index)}"
-                )
+            self._check_hash(name)
+
+    def _check_hash(self, name: str) -> None:
+        found, expected = sha256(self.index.parent / name), self.files[name].sha256
+        if found != expected:
+            raise DataError(
+                f"{self.index.parent / name}: SHA-256 {found} found, {expected} expected; "
+                f"{_again(self.index)}"
+            )
 
     def _check_size(self, name: str) -> None:
         path, expected = self.index.parent / name, self.files[name].bytes

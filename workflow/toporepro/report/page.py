@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toporepro.provenance import progress, write_text
+from toporepro.provenance import intact, progress, write_text
 from toporepro.report import claims, ledger
 from toporepro.report.render import p_text, summary
 
@@ -59,6 +59,7 @@ def write_page(
     Raises:
         TableError: if the claims are no such table.
         OSError, ValueError: if a figure or a manifest is missing or damaged.
+        DamagedError: if the claims or a figure are not what their manifests say.
     """
     import jinja2
     import yaml
@@ -66,6 +67,7 @@ def write_page(
     read = ledger.read_manifests(manifests)
     jobs = ledger.entries(read, results / "benchmarks")
     rows = claims.read_claims(results / "claims.csv")
+    intact(results / "claims.csv")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -131,7 +133,10 @@ def _grouped(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], list[dict
 
 def _pictures(folder: Path, names: Iterable[str], captions: Path) -> list[Picture]:
     """The figures in the paper's order."""
-    notes = [json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names]
+    paths = [folder / f"{name}.json" for name in names]
+    for path in paths:
+        intact(path)
+    notes = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     ordered = sorted(notes, key=lambda note: (note["order"], note["name"]))
     return [_picture(folder, note, captions) for note in ordered]
 
@@ -158,5 +163,6 @@ def _picture(folder: Path, note: Mapping[str, Any], captions: Path) -> Picture:
 
 
 def _uri(path: Path) -> str:
+    intact(path)
     kind = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}[path.suffix]
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
