@@ -60,6 +60,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    from toporepro.models.family import family
     from toporepro.paths import ModelPaths
     from toporepro.spec import NOT_TRAINED, CheckpointSpec, TopoSpec, canonical_tau
     from toporepro.train.convert import convert, convert_file
@@ -71,11 +72,12 @@ def _convert(options: argparse.Namespace) -> None:
         return
     if options.family is None:
         raise SpecError("convert FILE needs --family, a module of toporepro.models")
+    phi = options.phi or (8.0 if family(options.family).TASK == "language" else 3.0)
     spec = TrainSpec(
         architecture=options.family,
         model=_mapping(options.model),
         data=DataSpec(source="unknown"),
-        topo=TopoSpec(tau=float(canonical_tau(options.tau)), phi=options.phi),
+        topo=TopoSpec(tau=float(canonical_tau(options.tau)), phi=phi),
         recipe=NOT_TRAINED,
         seed=0,
         checkpoint=CheckpointSpec(
@@ -84,9 +86,16 @@ def _convert(options: argparse.Namespace) -> None:
             height=options.image,
             width=options.image,
             classes=options.classes,
+            vocabulary=options.vocabulary,
         ),
     )
     convert_file(spec, options.file, options.out)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from toporepro.models.gpt_files import export
+
+    export(options.checkpoint, options.out)
 
 
 def _measure(options: argparse.Namespace) -> None:
@@ -189,9 +198,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", default="{}", help="options of the architecture, as JSON")
     sub.add_argument("--key", help="entry of the file that holds the weights (default: found)")
     sub.add_argument("--tau", default="0", help="the τ it was trained with (default 0)")
-    sub.add_argument("--phi", type=float, default=3.0, help="the φ it was trained with (default 3)")
+    sub.add_argument(
+        "--phi", type=float, help="the φ it was trained with (default 3; 8 for language)"
+    )
     sub.add_argument("--classes", type=int, default=1000, help="classes (default 1000)")
     sub.add_argument("--image", type=int, default=224, help="side of its images (default 224)")
+    sub.add_argument("--vocabulary", type=int, default=50257, help="tokens (default 50257)")
     sub.add_argument("--spec", help=f"in place of all that: {_SPEC}")
     sub.add_argument("--raw", type=Path, default=Path("data"), help="folder of downloads")
     sub.add_argument(
@@ -203,6 +215,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--out", type=Path, required=True, help="the file to write; with --spec, a model's folder"
     )
+
+    sub = verb("export", _export, "Write a language network as transformers reads it.")
+    sub.add_argument("checkpoint", type=Path, help="a weights.safetensors of ours")
+    sub.add_argument("--out", type=Path, required=True, help="the folder to write")
 
     sub = verb("measure", _measure, "Take all measures of one trained network and its snapshots.")
     sub.add_argument("--spec", required=True, help=_SPEC)

@@ -252,8 +252,9 @@ class CheckpointSpec:
         sha256: of that file, in hexadecimal: all of it, or its first 8 digits or more.
         key: entry of the file that holds the weights; left out, the whole file or its ``model``.
         steps: optimiser steps behind the weights, where known; 1 says no more than *trained*.
-        channels, height, width, classes: what the network takes in and tells apart.
+        channels, height, width, classes: what a network of images takes in and tells apart.
         mean, std: per channel, of pixel values in 0..1: what its inputs are normalised with.
+        vocabulary: tokens that a language network knows, those that pad its matrix not counted.
     """
 
     url: str | None = None
@@ -267,6 +268,7 @@ class CheckpointSpec:
     classes: int = 1000
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    vocabulary: int = 50257
 
     def __post_init__(self) -> None:
         _require((self.url is None) != (self.file is None), "a checkpoint has a url or a file")
@@ -279,7 +281,7 @@ class CheckpointSpec:
             self.sha256 is None or re.fullmatch(r"[0-9a-f]{8,64}", self.sha256) is not None,
             f"sha256={self.sha256!r}: 8 to 64 hexadecimal digits are needed",
         )
-        for name in ("steps", "channels", "height", "width", "classes"):
+        for name in ("steps", "channels", "height", "width", "classes", "vocabulary"):
             value = getattr(self, name)
             _require(value >= 1, f"{name}={value}: at least 1")
         fits = len(self.mean) == len(self.std) == self.channels and min(self.std) > 0

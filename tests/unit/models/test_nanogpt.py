@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import published_files as files
 import pytest
 import torch
 from torch import nn
@@ -10,38 +11,11 @@ from torch import nn
 from toporepro import models
 from toporepro.models import TextInputs, nanogpt
 from toporepro.models.family import build
-from toporepro.models.vision import import_torchvision
 from toporepro.spec import DataSpec, Recipe, SpecError, TopoSpec, TrainSpec
-
-import_torchvision()
-from transformers.models.gpt2.configuration_gpt2 import GPT2Config  # noqa: E402
-from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel  # noqa: E402
 
 SMALL = {"context": 24, "width": 32, "depth": 3, "heads": 4, "mlp": 96}
 INPUTS = TextInputs(vocabulary=100, context=24)
 CONV1D = ("c_attn.weight", "c_proj.weight", "c_fc.weight")  # stored (in, out) by transformers
-
-
-def transformers_gpt2(seed: int = 0, **changes: Any) -> nn.Module:
-    """As if it had been trained: no bias, no norm at its default."""
-    torch.manual_seed(seed)
-    config = GPT2Config(
-        vocab_size=128, n_positions=24, n_embd=32, n_layer=3, n_head=4, n_inner=96,
-        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **changes,
-    )  # fmt: skip
-    network: nn.Module = GPT2LMHeadModel(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return network.eval()
-
-
-def without_biases(network: nn.Module) -> nn.Module:
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name.endswith("bias"):
-                parameter.zero_()
-    return network
 
 
 def with_weights_of(theirs: nn.Module, **options: Any) -> nn.Module:
@@ -72,10 +46,8 @@ def test_layers_are_c_fc_of_every_block() -> None:
 
 @pytest.mark.parametrize(("bias", "activation"), [(False, "gelu"), (True, "gelu_new")])
 def test_logits_and_gradients_equal_those_of_transformers(bias: bool, activation: str) -> None:
-    theirs = transformers_gpt2(activation_function=activation)
-    ours = with_weights_of(
-        theirs if bias else without_biases(theirs), bias=bias, activation=activation
-    )
+    theirs = files.gpt2(128, bias=bias, activation_function=activation, n_layer=3)
+    ours = with_weights_of(theirs, bias=bias, activation=activation)
     tokens = torch.randint(100, (2, 24))
     logits, expected = ours(tokens), theirs(tokens).logits
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)

@@ -47,6 +47,16 @@ def inputs_of(architecture: str) -> type[AnyInputs]:
     return TextInputs if family(architecture).TASK == "language" else Inputs
 
 
+def text_inputs(spec: TrainSpec, vocabulary: int) -> TextInputs:
+    """What a language network takes in: tokens of the data, as many as its options say.
+
+    Raises:
+        SpecError: if the options are not those of the architecture.
+    """
+    options = decode(family(spec.architecture).Options, spec.model)
+    return TextInputs(vocabulary=vocabulary, context=options.context)
+
+
 def layers(spec: TrainSpec) -> dict[str, int]:
     """All topographic layers of the architecture, and their numbers of units.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toporepro.models.decoder_flops import decoder_flops
 from toporepro.models.inputs import TextInputs
@@ -67,16 +67,21 @@ def flops(options: Options, inputs: TextInputs) -> int:
 
 def build(options: Options, inputs: TextInputs) -> nn.Module:
     """The untrained network; takes tokens n×t, gives logits n×t×vocabulary."""
+    from toporepro.models.neo_attention import GPTNeo
+
+    return GPTNeo(transformers_network(options, inputs.vocabulary), options.window)
+
+
+def transformers_network(options: Options, vocabulary: int) -> Any:
+    """The untrained ``GPTNeoForCausalLM``."""
     from toporepro.models.vision import import_torchvision
 
     import_torchvision()  # transformers imports it
     from transformers.models.gpt_neo.configuration_gpt_neo import GPTNeoConfig
     from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoForCausalLM
 
-    from toporepro.models.neo_attention import GPTNeo
-
     config = GPTNeoConfig(
-        vocab_size=inputs.vocabulary,
+        vocab_size=vocabulary,
         max_position_embeddings=options.context,
         hidden_size=options.width,
         num_layers=options.depth,
@@ -85,7 +90,7 @@ def build(options: Options, inputs: TextInputs) -> nn.Module:
         intermediate_size=options.mlp,
         window_size=options.window,
     )
-    return GPTNeo(GPTNeoForCausalLM(config), options.window)
+    return GPTNeoForCausalLM(config)
 
 
 def _alternating(depth: int) -> list[list[object]]:

@@ -2,7 +2,7 @@
 
 The authors' files (Hugging Face, organisation ``murtylab``) are state dicts of torchvision's
 networks, the residual ones with BlurPool (``….conv.weight``, ``….blur_filter``), whose names ours
-share.
+share; or states of nanoGPT's trainings, with the network under ``model``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from toporepro.models.checkpoint import CheckpointError, insert, own_tensors
-from toporepro.models.family import build
-from toporepro.models.inputs import Inputs
+from toporepro.models.family import build, inputs_of, text_inputs
+from toporepro.models.gpt_files import translated
+from toporepro.models.inputs import AnyInputs, Inputs, TextInputs
 from toporepro.models.torch_files import read_weights
 from toporepro.spec import TrainSpec
 
@@ -27,7 +28,7 @@ _RENAMED = (
 _SHOWN = 4
 
 
-def network(spec: TrainSpec, file: Path) -> tuple[nn.Module, Inputs]:
+def network(spec: TrainSpec, file: Path) -> tuple[nn.Module, AnyInputs]:
     """The network of a spec with the weights of its checkpoint, in evaluation mode.
 
     Args:
@@ -41,15 +42,25 @@ def network(spec: TrainSpec, file: Path) -> tuple[nn.Module, Inputs]:
     checkpoint = spec.checkpoint
     if checkpoint is None:
         raise CheckpointError(f"{file}: the spec names no checkpoint")
-    inputs = Inputs(
-        channels=checkpoint.channels,
-        height=checkpoint.height,
-        width=checkpoint.width,
-        classes=checkpoint.classes,
+    language = inputs_of(spec.architecture) is TextInputs
+    inputs = (
+        text_inputs(spec, checkpoint.vocabulary)
+        if language
+        else Inputs(
+            channels=checkpoint.channels,
+            height=checkpoint.height,
+            width=checkpoint.width,
+            classes=checkpoint.classes,
+        )
     )
     module = build(spec, inputs)
-    weights = fitted(module, read_weights(file, checkpoint.key), f"{file}: as {spec.architecture}")
-    insert(module, weights, str(file))
+    weights = read_weights(file, checkpoint.key)
+    if language:
+        try:
+            weights = translated(weights, module.state_dict(), checkpoint.vocabulary)
+        except CheckpointError as error:
+            raise CheckpointError(f"{file}: {error}") from None
+    insert(module, fitted(module, weights, f"{file}: as {spec.architecture}"), str(file))
     return module.eval(), inputs
 
 
