@@ -249,6 +249,25 @@ def test_one_seed_is_never_reproduced() -> None:
 # Other worlds
 
 
+def test_a_design_that_cannot_reach_alpha_is_no_test(tmp_path: Path) -> None:
+    mlp = {"mlp": synthetic.demo_families()["mlp"]}
+    few = {
+        "vit_b_32": synthetic.family("ViT", "vit_b_32", "image_world", ["0", "10"]),
+        "resnet50": synthetic.family("ResNet-50", "resnet50", "image_world", ["0", "10"], [0, 1]),
+    }
+    alone = by_id(run(tmp_path / "alone", mlp))
+    rows = by_id(run(tmp_path / "both", {**mlp, **few}))
+    found = rows["smoothness_rises/mlp"]
+    assert found["p_holm"] == alone["smoothness_rises/mlp"]["p_holm"] == found["p"]
+    for name, smallest in (("vit_b_32", 1 / 2), ("resnet50", 1 / 4)):
+        row = rows[f"smoothness_rises/{name}"]
+        assert row["p"] == row["smallest_p"] == pytest.approx(smallest)
+        assert row["p_holm"] is None
+        assert row["verdict"] == claims.THESE
+        assert f"P = {smallest:g}; so few networks cannot reach 0.05" in row["sentence"]
+        assert row["sentence"].endswith("Holds for these networks; across seeds not tested.")
+
+
 def test_a_trend_that_is_not_there_is_not_reproduced(tmp_path: Path) -> None:
     def flat(name: str, entry: Any, tau: str, seed: int, step: int) -> dict[str, float]:
         values = synthetic.values(name, entry, "0", seed, step)

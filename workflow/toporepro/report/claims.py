@@ -132,10 +132,9 @@ def judge(world: World, claims: Sequence[Claim], alpha: float = 0.05) -> list[Ro
             rows.append(_row(world, claim, name, evidence, alpha))
             phrases.append(_typeset(evidence.phrase))
             caveats.append(_caveats(world, claim))
-    # Holm over what is a test across trainings; the others' P speak of these networks only.
+    # A P that cannot reach alpha, or speaks of these networks only, is no test for Holm to count.
     counted = [
-        row["p"] if row["scope"] == "trainings" and row["testable"] and row["comparable"] else None
-        for row in rows
+        row["p"] if _tests(row) and row["testable"] and row["comparable"] else None for row in rows
     ]
     corrected = statistics.holm([float("nan") if p is None else p for p in counted])
     for row, p, adjusted, phrase, caveat in zip(
@@ -164,15 +163,18 @@ def verdict(row: Mapping[str, Any]) -> str:
         return NOT_TESTABLE
     if not holds(row):
         return NOT_REPRODUCED
-    if (
-        row["scope"] == "trainings"
-        and row["p"] is not None
-        and (row["smallest_p"] is not None and row["smallest_p"] <= row["alpha"])
-    ):
+    if _tests(row):
         if row["p"] > row["alpha"]:
             return NOT_REPRODUCED
         return REPRODUCED if row["seeds"] >= 2 and row["p_holm"] <= row["alpha"] else THESE
     return THESE if row["agree"] == 1 else NOT_REPRODUCED
+
+
+def _tests(row: Mapping[str, Any]) -> bool:
+    """Whether the row tests other trainings: with a P that its design lets reach ``alpha``."""
+    smallest = row["smallest_p"]
+    reachable = row["p"] is not None and smallest is not None and smallest <= row["alpha"]
+    return row["scope"] == "trainings" and reachable
 
 
 def holds(row: Mapping[str, Any]) -> bool:
@@ -297,9 +299,11 @@ def _sentence(row: Row, phrase: str, caveat: Mapping[str, str]) -> str:
     """The row in plain words."""
     where = f"{row['family']}: " if row["family"] else ""
     p = ""
-    if row["p"] is not None and row["scope"] == "trainings":
+    if _tests(row):
         p = f", P = {row['p']:.2g}"
         p += f" (Holm {row['p_holm']:.2g})" if row["p_holm"] is not None else ""
+    elif row["p"] is not None and row["scope"] == "trainings":
+        p = f", P = {row['p']:.2g}; so few networks cannot reach {row['alpha']:g}"
     elif row["p"] is not None and "P =" not in phrase:
         p = f", P = {row['p']:.2g} over these networks"
     if row["low"] is not None:
@@ -309,7 +313,7 @@ def _sentence(row: Row, phrase: str, caveat: Mapping[str, str]) -> str:
         REPRODUCED: "Reproduced across trainings.",
         NOT_REPRODUCED: "Not reproduced.",
         THESE: "Holds for these networks; across seeds not tested."
-        if row["seeds"] < 2 or row["p"] is None or row["scope"] == "networks"
+        if row["seeds"] < 2 or not _tests(row)
         else "Holds for these networks; across seeds not after correction for all claims.",
         NOT_COMPARABLE: f"Not comparable: {caveat[NOT_COMPARABLE]}.",
         NOT_TESTABLE: "Not testable at this scale"
