@@ -125,7 +125,7 @@ class PreparedImages:
                 f"{_again(index)}"
             ) from None
         named = {n for split in prepared.splits.values() for n in (split.images, split.labels)}
-        if not _complete(prepared.splits) or named != set(prepared.files):
+        if not _complete(prepared.splits) or not named <= set(prepared.files):
             raise DataError(
                 f"{index}: splits {sorted(prepared.splits)} with files {sorted(prepared.files)}; "
                 f"train and test (or {STIMULI} alone) with all their files were expected; "
@@ -293,6 +293,13 @@ class ImageWriter:
         for file_name in (images, labels):
             path = self.folder / file_name
             self._files[file_name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
+
+    def attach(self, names: Sequence[str], **facts: Any) -> None:
+        """Enter further files, which are in the folder already, and facts among the ``extra``."""
+        for name in names:
+            path = self.folder / name
+            self._files[name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
+        self._content["extra"].update(facts)
 
     def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Replace mean and std, where they are known only once the training split is written."""
