@@ -14,7 +14,7 @@ import functools
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -227,23 +227,18 @@ def resize(images: Images, pixels: int | None) -> Images:
     return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())
 
 
-def load(
-    batches: Batches, steps: range, *, workers: int = 0, pin: bool = False
-) -> Iterator[list[tuple[Tensor, ...]]]:
-    """Tensors of ``steps``, in order: images uint8 n×H×W×C, labels int64 n, and what mixing adds.
+class Numbered(Protocol):
+    """Batches that can be asked for by number, each of them arrays in lists and tuples."""
 
-    Args:
-        workers: processes that load ahead; 0 loads in this one. They change no batch.
-        pin: load into page-locked memory, from which copies to a GPU overlap with its work.
-    """
-    return _loader(batches, steps, workers, pin)
+    def __getitem__(self, number: int, /) -> Any: ...
 
 
 def in_order(
     split: Split, at_once: int, *, workers: int = 0, pin: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images and labels of a split, as they are tested: so many at once, in order."""
-    return _loader(_Slices(split, at_once), range(-(-len(split) // at_once)), workers, pin)
+    numbers = range(-(-len(split) // at_once))
+    return load(_Slices(split, at_once), numbers, workers=workers, pin=pin)
 
 
 @dataclass(frozen=True)
@@ -256,7 +251,16 @@ class _Slices:
         return np.array(self.split.images[chosen]), np.array(self.split.labels[chosen])
 
 
-def _loader(source: Batches | _Slices, numbers: range, workers: int, pin: bool) -> Iterator[Any]:
+def load(source: Numbered, numbers: range, *, workers: int = 0, pin: bool = False) -> Iterator[Any]:
+    """Batches by their numbers, in order, with tensors in place of arrays.
+
+    Of ``Batches``, per step a list of forward passes: images uint8 n×H×W×C, labels int64 n, and
+    what mixing adds.
+
+    Args:
+        workers: processes that load ahead; 0 loads in this one. They change no batch.
+        pin: load into page-locked memory, from which copies to a GPU overlap with its work.
+    """
     import torch
     from torch.utils.data import DataLoader
 

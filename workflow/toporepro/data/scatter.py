@@ -180,7 +180,7 @@ def _is_current(job: _Job, part: int) -> bool:
         if content["identity"] != job.identity(part):
             return False
         for name, record in content["files"].items():
-            shards.check(job.folder / name, FileRecord(**record))
+            FileRecord(**record).check(job.folder / name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         if job.made(part).exists():
             progress(f"{job.spec.source}: {error}; preparing part {part} again")

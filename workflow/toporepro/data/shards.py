@@ -24,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 
 from toporepro.data.store import DataError, FileRecord, Images, Labels
-from toporepro.provenance import sha256
 
 Storage = Literal["jpeg", "raw"]
 Places = npt.NDArray[np.int64]
@@ -85,7 +84,7 @@ class ShardedImages:
                 f"remove it and prepare the data again"
             ) from None
         for name, record in opened.files.items():
-            check_size(index.parent / name, record)
+            record.check_size(index.parent / name)
         return opened
 
     def split(self, name: str) -> ShardedSplit:
@@ -136,7 +135,7 @@ class ShardedImages:
     def _check(self, names: Iterable[str]) -> None:
         folder = self.index.parent
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda name: check(folder / name, self.files[name]), names))
+            list(pool.map(lambda name: self.files[name].check(folder / name), names))
 
 
 @dataclass(frozen=True)
@@ -289,32 +288,6 @@ def labels_file(split: str) -> str:
 def places_file(split: str) -> str:
     """The name of a split's table of places."""
     return f"{split}_places.npy"
-
-
-def check(path: Path, record: FileRecord) -> None:
-    """Compare a file with what is known of it.
-
-    Raises:
-        DataError: if its size or SHA-256 is another.
-    """
-    check_size(path, record)
-    found = sha256(path)
-    if found != record.sha256:
-        raise DataError(f"{path}: SHA-256 {found} found, {record.sha256} expected")
-
-
-def check_size(path: Path, record: FileRecord) -> None:
-    """Compare a file's size alone.
-
-    Raises:
-        DataError: if it is missing or of another size.
-    """
-    try:
-        found = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{path}: {record.bytes} bytes expected, {error.strerror}") from None
-    if found != record.bytes:
-        raise DataError(f"{path}: {found} bytes found, {record.bytes} expected")
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

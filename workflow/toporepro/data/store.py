@@ -8,37 +8,26 @@ does not grow with the number of images.
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from toporepro.data.index import INDEX as INDEX
+from toporepro.data.index import DataError as DataError
+from toporepro.data.index import FileRecord as FileRecord
+from toporepro.data.index import Prepared, again, common, read_index, reading
 from toporepro.provenance import atomic, sha256, write_json
 
-INDEX = "dataset.json"
 STIMULI = "localizer"  # the one split of a dataset that nothing is trained on
 _CHUNK_BYTES = 16 << 20
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-
-
-class DataError(ValueError):
-    """Data that is missing or wrong: names the file, what was expected, found, and what to do."""
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """What the index knows of one file."""
-
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -67,34 +56,24 @@ class Split:
 
 
 @dataclass(frozen=True)
-class PreparedImages:
-    """A prepared dataset, opened by ``PreparedImages.open``.
+class PreparedImages(Prepared):
+    """Prepared images, opened by ``PreparedImages.open``; further fields as in ``Prepared``.
 
     Attributes:
-        index: the file ``dataset.json``.
-        source, options: of the plugin that made it.
         shape: height, width and channels of every image.
         classes: names, in the order of the labels.
         categories: super-classes: name → indices of its classes; may be empty.
         mean, std: per channel, of pixel values in 0..1; what inputs are normalised with.
         splits: ``train``, ``test`` and whatever else the source makes; of a set of stimuli
             ``localizer`` alone.
-        files: SHA-256 and size of every file.
-        extra: facts of this source alone.
     """
 
-    index: Path
-    source: str
-    options: Mapping[str, Any]
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     categories: Mapping[str, tuple[int, ...]]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     splits: Mapping[str, SplitRecord]
-    files: Mapping[str, FileRecord]
-    extra: Mapping[str, Any]
-    _hashed: set[str] = field(default_factory=set, compare=False, repr=False, kw_only=True)
 
     @classmethod
     def open(cls, index: Path) -> PreparedImages:
@@ -103,36 +82,26 @@ class PreparedImages:
         Raises:
             DataError: if the index or a file is missing, damaged or of another size.
         """
-        content = _read_index(index)
-        try:
+        content = read_index(index)
+        with reading(index, "prepared images"):
             height, width, channels = (int(side) for side in content["shape"])
             prepared = cls(
-                index=index,
-                source=str(content["source"]),
-                options=dict(content["options"]),
+                **common(index, content),
                 shape=(height, width, channels),
                 classes=tuple(content["classes"]),
                 categories={name: tuple(c) for name, c in content["categories"].items()},
                 mean=tuple(float(value) for value in content["mean"]),
                 std=tuple(float(value) for value in content["std"]),
                 splits={name: SplitRecord(**split) for name, split in content["splits"].items()},
-                files={name: FileRecord(**record) for name, record in content["files"].items()},
-                extra=dict(content["extra"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"{index}: not an index of prepared images ({type(error).__name__}: {error}); "
-                f"{_again(index)}"
-            ) from None
         named = {n for split in prepared.splits.values() for n in (split.images, split.labels)}
         if not _complete(prepared.splits) or not named <= set(prepared.files):
             raise DataError(
                 f"{index}: splits {sorted(prepared.splits)} with files {sorted(prepared.files)}; "
                 f"train and test (or {STIMULI} alone) with all their files were expected; "
-                f"{_again(index)}"
+                f"{again(index.parent)}"
             )
-        for name in prepared.files:
-            prepared._check_size(name)
+        prepared.check_sizes()
         return prepared
 
     def split(self, name: str) -> Split:
@@ -146,44 +115,8 @@ class PreparedImages:
         record = self.splits[name]
         images = self._map(record.images, np.dtype(np.uint8), (record.count, *self.shape))
         labels = self._map(record.labels, np.dtype(np.int64), (record.count,))
-        for file in (record.images, record.labels):
-            if file not in self._hashed:
-                self._check_hash(file)
-                self._hashed.add(file)
+        self._hash_once((record.images, record.labels))
         return Split(images, labels)
-
-    def verify(self) -> None:
-        """Hash every file again.
-
-        Raises:
-            DataError: naming the first file whose size or SHA-256 is not the index's.
-        """
-        for name in self.files:
-            self._check_size(name)
-            self._check_hash(name)
-
-    def _check_hash(self, name: str) -> None:
-        found, expected = sha256(self.index.parent / name), self.files[name].sha256
-        if found != expected:
-            raise DataError(
-                f"{self.index.parent / name}: SHA-256 {found} found, {expected} expected; "
-                f"{_again(self.index)}"
-            )
-
-    def _check_size(self, name: str) -> None:
-        path, expected = self.index.parent / name, self.files[name].bytes
-        if Path(name).name != name:
-            raise DataError(f"{self.index}: names {name!r}, a file outside its folder")
-        try:
-            found = path.stat().st_size
-        except OSError as error:
-            raise DataError(
-                f"{path}: {expected} bytes expected, {error.strerror}; {_again(self.index)}"
-            ) from None
-        if found != expected:
-            raise DataError(
-                f"{path}: {found} bytes found, {expected} expected; {_again(self.index)}"
-            )
 
     def _map(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         path = self.index.parent / name
@@ -191,12 +124,12 @@ class PreparedImages:
             array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{path}: not a readable array ({error}); {_again(self.index)}"
+                f"{path}: not a readable array ({error}); {again(self.index.parent)}"
             ) from None
         if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
             raise DataError(
                 f"{path}: {array.dtype} {array.shape} found, {dtype} {shape} expected; "
-                f"{_again(self.index)}"
+                f"{again(self.index.parent)}"
             )
         return array
 
@@ -381,19 +314,3 @@ def _check_normalisation(
             f"{folder}: mean {list(mean)}, std {list(std)}; {channels} finite values each, "
             "std above 0, are needed"
         )
-
-
-def _read_index(index: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{index}: {os.strerror(error.errno or 0)}; {_again(index)}") from None
-    except ValueError as error:
-        raise DataError(f"{index}: not valid JSON ({error}); {_again(index)}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{index}: not an index of prepared images; {_again(index)}")
-    return content
-
-
-def _again(index: Path) -> str:
-    return f"remove the folder {index.parent} and prepare the data again"
