@@ -364,3 +364,12 @@ def test_curves_of_whole_layers_are_no_units(curves: Path) -> None:
     units = Tables(curves.parent, (curves,), None, ("orientation_t",)).units
     assert units.unit.min() == 0
     assert set(units.quantity) == {"orientation_t"}
+
+
+def test_maps_are_those_of_trained_networks(curves: Path) -> None:
+    made = pd.read_parquet(curves)
+    earlier = made.assign(step=made.step - 1, value=made.value + 9)
+    pd.concat([made, earlier], ignore_index=True).to_parquet(curves)
+    data = Tables(curves.parent, (curves,), None, ("orientation_t",))
+    assert len(data.units) == 2 * len(data.trained_units)
+    assert data.trained_units.step.unique().tolist() == [made.step.max()]

@@ -14,6 +14,7 @@ from toporepro.spec import DataSpec, MeasureSpec, Recipe, TopoSpec, TrainSpec
 
 ALL: dict[str, dict[str, Any]] = {
     "accuracy": {},
+    "best_stimuli": {},
     "effective_dimensionality": {},
     "orientation": {},
     "smoothness": {"shuffles": 5},

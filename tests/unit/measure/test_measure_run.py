@@ -116,22 +116,23 @@ def test_which_rows_and_units_there_are(model: ModelPaths, data: Path) -> None:
         *("accuracy", "loss", "smoothness", "smoothness_null", "smoothness_minus_null"),
         *("smoothness_tdann", "morans_i"),
         *("effective_dimensionality", "effective_dimensionality_corrected"),
+        *("orientation_continuity", "topo_loss"),
     }
-    assert set(table[table.step == STEPS["snapshot"]].metric) == everywhere
-    final = everywhere | {"orientation_continuity", "topo_loss"}
-    assert set(table[table.step == STEPS["final"]].metric) == final
+    for step in STEPS.values():
+        assert set(table[table.step == step].metric) == everywhere
     assert np.isfinite(table.value).all()
     assert (table[table.metric == "orientation_continuity"].stimuli == "lines").all()
-    assert set(units.step) == {STEPS["final"]}
-    assert {name: len(group) for name, group in units.groupby("quantity")} == {
+    on_snapshots = {"orientation_preferred": 24, "orientation_t": 24 * 4, "weight_pc": 24 * 3}
+    of_final = {
+        "best_stimulus": 24 * 3,
         "correlation_at_distance": 20,
         "distance": 20,
         "orientation_film": 24 * 179,
-        "orientation_preferred": 24,
-        "orientation_t": 24 * 4,
         "weight": 24 * 144,
-        "weight_pc": 24 * 3,
     }
+    for step, expected in (("snapshot", on_snapshots), ("final", on_snapshots | of_final)):
+        here = units[units.step == STEPS[step]]
+        assert {name: len(group) for name, group in here.groupby("quantity")} == expected
     places = units[units.unit >= 0]
     assert (places.unit == places.row * 6 + places.col).all()
 

@@ -80,6 +80,12 @@ class Tables:
             joined[name] = joined[name].astype(str)
         return joined
 
+    @functools.cached_property
+    def trained_units(self) -> pd.DataFrame:
+        """Those of ``units`` that belong to fully trained networks: the last step of each."""
+        last = self.units.groupby(["family", "tau", "seed"]).step.transform("max")
+        return self.units[self.units.step == last]
+
 
 def shown(spec: Mapping[str, Any]) -> dict[str, Family]:
     """The families of a figure's spec, controls among them."""

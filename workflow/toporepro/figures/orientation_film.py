@@ -54,7 +54,7 @@ def film(spec: Mapping[str, Any], tables: Tables) -> tuple[list[Any], int]:
 
 def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
     """Data and n."""
-    units = tables.units
+    units = tables.trained_units
     maps = _maps(spec, units)
     if not maps:
         return ["No orientation_film in the units of the families shown."]
@@ -69,7 +69,7 @@ def _scene(spec: Mapping[str, Any], tables: Tables) -> tuple[Figure, Any, list[i
     """The figure, a function that turns it to an angle, and the angles there are."""
     from toporepro.measure.orientation import line_image
 
-    units = tables.units
+    units = tables.trained_units
     maps = _maps(spec, units)
     if not maps:
         figure, ((axes,),) = panels(1)

@@ -29,7 +29,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     """Angles down, τ across; one symmetric colour scale for all."""
     import numpy as np
 
-    units = tables.units
+    units = tables.trained_units
     columns = _columns(spec, units)
     if not columns:
         figure, ((axes,),) = panels(1)
@@ -62,7 +62,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
 
 def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
     """Data and n."""
-    units = tables.units
+    units = tables.trained_units
     lines = []
     for name, tau in _columns(spec, units):
         rows = units[(units.family == name) & (units.tau == tau)]

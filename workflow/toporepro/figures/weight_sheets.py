@@ -38,7 +38,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     from matplotlib.figure import Figure as NewFigure
 
     known = topographic(shown(spec))
-    units = tables.units
+    units = tables.trained_units
     blocks = []
     for name, family in known.items():
         rows = units[units.family == name]
@@ -65,7 +65,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
 
 def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
     """Data and n."""
-    units = tables.units
+    units = tables.trained_units
     lines = []
     for name, family in topographic(shown(spec)).items():
         rows = units[units.family == name]

@@ -16,14 +16,34 @@ import numpy as np
 import numpy.typing as npt
 
 from toporepro.measure.correlation import live_units
-from toporepro.measure.result import Floats, Result, Row, UnitValues
+from toporepro.measure.result import Floats, Quantity, Result, Row, UnitValues
 from toporepro.measure.sheet_pairs import queen_pairs
 from toporepro.spec import SpecError, nearest
 
 if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
-ON_SNAPSHOTS = False
+ON_SNAPSHOTS = True
+QUANTITIES = {
+    "orientation_preferred": Quantity(
+        label="Preferred orientation",
+        unit="°",
+        scale="angle",
+        about="The angle of largest t. Units that answer all lines alike have none.",
+    ),
+    "orientation_t": Quantity(
+        label="Orientation selectivity, ± 3°",
+        unit="t",
+        index="angle (°)",
+        about="Lines within 3° of the angle against all others. An index, not a test.",
+    ),
+    "orientation_film": Quantity(
+        label="Orientation selectivity, film",
+        unit="t",
+        index="angle (°)",
+        about="Lines within 1° of the angle against all others. An index, not a test.",
+    ),
+}
 ANGLES = tuple(range(180))
 MAPS, MAP_TOLERANCE = (0, 45, 70, 90), 3
 FILM, FILM_TOLERANCE = tuple(range(179)), 1
@@ -44,9 +64,9 @@ class Options:
 def measure(subject: Subject, options: Options) -> Result:
     """Maps of t at four angles, the film of t over angles, and the map's continuity.
 
-    Quantities: ``orientation_t`` (index: 0, 45, 70, 90°, each ± 3°), ``orientation_film`` (index: 0
-    … 178°, each ± 1°), ``orientation_preferred`` (the film's angle of largest t; ``nan`` for a unit
-    that answers all lines alike).
+    Quantities: ``orientation_t`` (index: 0, 45, 70, 90°, each ± 3°), ``orientation_preferred``
+    (the angle of largest t of the film; ``nan`` for a unit that answers all lines alike) and, of
+    the trained network alone, ``orientation_film`` (index: 0 … 178°, each ± 1°).
 
     Raises:
         SpecError: if there is no such topographic layer, or the network's images are not square.
@@ -64,14 +84,13 @@ def measure(subject: Subject, options: Options) -> Result:
     film = np.stack([t_values(responses, a, FILM_TOLERANCE) for a in FILM], axis=1)
     preferred = preferred_angles(responses, film)
     value = continuity(preferred, *subject.sheet(layer))
-    return Result(
-        rows=(Row(layer, "lines", "orientation_continuity", value),),
-        units=(
-            UnitValues(layer, "orientation_t", maps, MAPS),
-            UnitValues(layer, "orientation_film", film, FILM),
-            UnitValues(layer, "orientation_preferred", preferred),
-        ),
-    )
+    units = [
+        UnitValues(layer, "orientation_t", maps, MAPS),
+        UnitValues(layer, "orientation_preferred", preferred),
+    ]
+    if subject.final:
+        units.append(UnitValues(layer, "orientation_film", film, FILM))
+    return Result((Row(layer, "lines", "orientation_continuity", value),), tuple(units))
 
 
 def line_image(angle: float, size: int = 28) -> Floats:

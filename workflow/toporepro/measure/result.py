@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,31 @@ class UnitValues:
     values: npt.NDArray[np.floating]
     indices: tuple[int, ...] | None = None
     per_unit: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """What a reader is told of a quantity: an entry of a measure's ``QUANTITIES``.
+
+    The key is the quantity's name, or what stands before the dot where there are several, such as
+    ``selectivity_t`` of ``selectivity_t.faces``.
+
+    Attributes:
+        label: its name.
+        unit: of its values; "" for pure numbers.
+        scale: of its colours: ``signed`` around 0, ``size`` from the least to the largest value,
+            ``angle`` for degrees that begin again at 180.
+        index: what its index counts: words for a slider; or ``pixel``, where the values of a unit
+            are an image as the network takes it; or ``rank``, where they are numbers of images of
+            the set that the measure's option ``stimuli`` names; "" for single values.
+        about: a sentence on how to read it.
+    """
+
+    label: str
+    unit: str = ""
+    scale: Literal["signed", "size", "angle"] = "signed"
+    index: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toporepro.measure.precision import Precision
-from toporepro.measure.result import Floats, Result, Row, UnitValues
+from toporepro.measure.result import Floats, Quantity, Result, Row, UnitValues
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
@@ -32,6 +32,18 @@ if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
 ON_SNAPSHOTS = True
+QUANTITIES = {
+    "selectivity_t": Quantity(
+        label="Category selectivity",
+        unit="t",
+        about="Welch's t of one category against the others, or of one contrast.",
+    ),
+    "selectivity_dprime": Quantity(
+        label="Category selectivity, size of effect",
+        unit="d′",
+        about="Difference of the means in standard deviations.",
+    ),
+}
 PAIR_BASE = 1000  # a pair (i, j) of sub-classes has the index 1000 i + j
 _FEWEST_SUBCLASSES = 4
 

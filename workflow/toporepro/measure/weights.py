@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toporepro.measure.result import Floats, Result, UnitValues, per_layer
+from toporepro.measure.result import Floats, Quantity, Result, UnitValues, per_layer
 
 if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
-ON_SNAPSHOTS = False
+ON_SNAPSHOTS = True
+QUANTITIES = {
+    "weight_pc": Quantity(
+        label="Principal components of the weights",
+        index="component",
+        about="Each unit's score, scaled to −1 … 1. The sign of a component is arbitrary.",
+    ),
+    "weight": Quantity(
+        label="Weights of every unit",
+        index="pixel",
+        about="What a unit wants to see: its incoming weights as an image, at its place.",
+    ),
+}
 COMPONENTS = 3
 
 
@@ -25,8 +37,8 @@ def measure(subject: Subject, options: Options) -> Result:
     """TopoLoss (φ and interpolation of the training's spec, without τ) and maps of the weights.
 
     Rows ``topo_loss``, per layer and averaged over layers. Quantities: ``weight_pc`` (index 0 … 2,
-    in −1 … 1, see ``principal_components``); of layers that see the image itself, ``weight``
-    (index: pixel, row by row, channel after channel).
+    in −1 … 1, see ``principal_components``); of a trained network's layers that see the image
+    itself, ``weight`` (index: pixel, row by row, channel after channel).
     """
     import torch
 
@@ -47,7 +59,8 @@ def measure(subject: Subject, options: Options) -> Result:
             )
         )
         units.append(UnitValues(layer, "weight_pc", principal_components(vectors)))
-        if isinstance(module, torch.nn.Linear) and vectors.shape[1] == pixels:
+        sees_image = isinstance(module, torch.nn.Linear) and vectors.shape[1] == pixels
+        if subject.final and sees_image:
             units.append(UnitValues(layer, "weight", vectors))
     return Result(tuple(per_layer("topo_loss", "", losses)), tuple(units))
 
