@@ -41,7 +41,7 @@ def zipped(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
 def test_tars_are_read_whatever_their_suffix(tmp_path: Path, mode: str) -> None:
     folders = info("top", kind=tarfile.DIRTYPE), info("./", kind=tarfile.DIRTYPE)
     path = tar(tmp_path / "archive", FILES, *folders, mode=mode)

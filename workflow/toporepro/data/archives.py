@@ -1,4 +1,4 @@
-"""Reading members of tar, tar.gz and zip archives that others made.
+"""Reading members of tar, tar.gz, tar.xz and zip archives that others made.
 
 Nothing is ever unpacked to disk under a name from an archive: members come one after the other as
 bytes, within declared limits, and an archive with a suspicious member is refused as a whole.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import re
 import stat
 import tarfile
@@ -40,7 +41,7 @@ def read_members(
     """Yield (name, bytes) of the wanted regular files, in the archive's order.
 
     Args:
-        archive: a tar, tar.gz or zip file, told apart by its first bytes.
+        archive: a tar, tar.gz, tar.xz or zip file, told apart by its first bytes.
         wanted: called with each member's name.
         limits: refuse the archive beyond these; all members count, wanted or not.
 
@@ -59,12 +60,16 @@ def read_members(
             elif magic.startswith(b"\x1f\x8b"):
                 with gzip.open(file) as plain:
                     yield from _tar_members(cast("IO[bytes]", plain), wanted, guard)
+            elif magic == b"\xfd7zX":
+                with lzma.open(file) as plain:
+                    yield from _tar_members(cast("IO[bytes]", plain), wanted, guard)
             else:
                 yield from _tar_members(file, wanted, guard)
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         EOFError,
         gzip.BadGzipFile,
         NotImplementedError,

@@ -28,7 +28,7 @@ PAIRS = "pairs.jsonl"
 
 @dataclass(frozen=True)
 class Pair:
-    """One minimal pair.
+    """One minimal pair; a few of BLiMP's are the same sentence twice, which no model tells apart.
 
     Attributes:
         good, bad: the acceptable and the unacceptable sentence.
@@ -47,8 +47,6 @@ class Pair:
         for name, value in vars(self).items():
             if not isinstance(value, str) or not value.strip():
                 raise ValueError(f"{_KEYS[name]} is {value!r}; a text is needed")
-        if self.good == self.bad:
-            raise ValueError(f"both sentences are {self.good!r}")
 
 
 _KEYS = {

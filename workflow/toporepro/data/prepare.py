@@ -1,8 +1,8 @@
-"""``toporepro prepare``: from a dataset's spec to its folder of prepared images.
+"""``toporepro prepare``: from a dataset's spec to its folder of prepared images or text.
 
 A dataset is a module ``toporepro.data.<source>`` with ``Options``, ``raw_files(options)`` and
 ``prepare(options, raw, out)``. It may add ``local_files(options, raw)``, the user's own files that
-it reads; ``prepared_bytes(options)``, the room that its images take; ``extent(options)``, how much
+it reads; ``prepared_bytes(options)``, the room that they take; ``extent(options)``, how much
 it holds (``data.extent``); and ``missing(options, raw)``, in words which of the user's own files
 are absent (quickly, without torch), or ``None``.
 """
@@ -25,14 +25,14 @@ import toporepro.data
 from toporepro.code import code_hash, stage_modules
 from toporepro.data.fetch import fetch_all
 from toporepro.data.guards import exclusive, readable, require_space
-from toporepro.data.store import INDEX, DataError, PreparedImages
+from toporepro.data.index import INDEX, DataError, Prepared
 from toporepro.paths import manifest
 from toporepro.provenance import progress, sha256, write_manifest
 from toporepro.spec import DataSpec, SpecError, decode, encode, nearest
 
 
 def prepare(spec: DataSpec, raw_root: Path, index: Path) -> None:
-    """Fetch what is missing, prepare the images in a temporary folder and move them into place.
+    """Fetch what is missing, prepare the data in a temporary folder and move them into place.
 
     Done again, it finds its own work by spec, code and the raw data's hashes, verifies it and
     leaves it. Started twice at once, the second process waits for the first.
@@ -49,7 +49,7 @@ def prepare(spec: DataSpec, raw_root: Path, index: Path) -> None:
     plugin = find_source(spec.source)
     options = decode(plugin.Options, spec.options)
     if index.name != INDEX:
-        raise DataError(f"{index}: the index of prepared images is named {INDEX}")
+        raise DataError(f"{index}: the index of prepared data is named {INDEX}")
     folder, raw = index.parent, raw_root / spec.source
     with exclusive(folder.with_name(f".{folder.name}.lock"), spec.source):
         started = time.monotonic()
@@ -66,7 +66,7 @@ def prepare(spec: DataSpec, raw_root: Path, index: Path) -> None:
         _clear(temporary)
         try:
             plugin.prepare(options, raw, temporary)
-            prepared = PreparedImages.open(temporary / INDEX)
+            prepared = Prepared.open(temporary / INDEX)
             prepared.verify()
             write_manifest(
                 verb="prepare",
@@ -80,8 +80,8 @@ def prepare(spec: DataSpec, raw_root: Path, index: Path) -> None:
             _move(temporary, folder, list(prepared.files))
         finally:
             _clear(temporary)
-    counts = ", ".join(f"{split.count} {name}" for name, split in prepared.splits.items())
-    progress(f"{spec.source}: {counts} images in {folder}")
+    size = readable(sum(record.bytes for record in prepared.files.values()))
+    progress(f"{spec.source}: {size} in {folder}")
 
 
 def find_source(name: str) -> ModuleType:
@@ -136,7 +136,7 @@ def _is_current(spec: DataSpec, index: Path, fetched: Sequence[Path], user: dict
             and made["outputs"][INDEX] == sha256(index)
         )
         if same:
-            PreparedImages.open(index).verify()
+            Prepared.open(index).verify()
     except (OSError, ValueError, KeyError) as error:
         if index.exists():
             progress(f"{spec.source}: {error}; preparing it again")
@@ -144,7 +144,7 @@ def _is_current(spec: DataSpec, index: Path, fetched: Sequence[Path], user: dict
     return same
 
 
-def _move(temporary: Path, folder: Path, arrays: Sequence[str]) -> None:
+def _move(temporary: Path, folder: Path, files: Sequence[str]) -> None:
     """Move a complete folder's files into place, the index last.
 
     File by file, since a folder cannot be swapped for another in one step; readers that have the
@@ -152,10 +152,10 @@ def _move(temporary: Path, folder: Path, arrays: Sequence[str]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
-    stale = {path.name for path in folder.glob("*.npy")} - set(arrays)
-    for name in stale:
-        (folder / name).unlink()
-    for name in (*arrays, manifest(folder / INDEX).name, INDEX):
+    for path in folder.iterdir():
+        if path.is_file() and path.name not in files:
+            path.unlink()  # of an older version
+    for name in (*files, manifest(folder / INDEX).name, INDEX):
         (temporary / name).replace(folder / name)
 
 
