@@ -19,6 +19,11 @@ rule judge_claims:
         measures=P.table("measures"),
         curves=P.table("curves"),
         published=PUBLISHED,
+        units=[
+            path_of(model).units
+            for model in C.models
+            if "selectivity" in model.measure.measures
+        ],
     output:
         report(P.claims, caption="../report/claims.rst", category="Claims"),
         P.claims.with_suffix(".md"),
@@ -35,7 +40,7 @@ rule judge_claims:
         "Judging the paper's claims"
     shell:
         "toporepro claims --log {log:q} --spec {params.spec:q} --tables {params.tables:q}"
-        " --published {input.published:q} --out {output[0]:q}"
+        " --published {input.published:q} --units {input.units:q} --out {output[0]:q}"
 
 
 MANIFESTS = [

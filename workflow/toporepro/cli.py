@@ -124,7 +124,9 @@ def _figure(options: argparse.Namespace) -> None:
 def _claims(options: argparse.Namespace) -> int:
     from toporepro.report.claims import evaluate, failed
 
-    rows = evaluate(_mapping(options.spec), options.tables, options.published, options.out)
+    rows = evaluate(
+        _mapping(options.spec), options.tables, options.published, options.out, options.units
+    )
     return int(options.strict and bool(failed(rows)))
 
 
@@ -249,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--spec", required=True, help=_SPEC)
     sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
     sub.add_argument("--published", type=Path, required=True, help="the paper's plotted data, CSV")
+    sub.add_argument("--units", type=Path, nargs="*", default=[], help="units.parquet files")
     sub.add_argument("--out", type=Path, required=True, help="the claims.csv to write")
     sub.add_argument("--strict", action="store_true", help="fail if a claim is not reproduced")
 

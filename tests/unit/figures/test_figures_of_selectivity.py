@@ -52,6 +52,17 @@ def tables(tmp_path: Path) -> Tables:
                 value = 0.1 * i * float(tau) if quantity == "map" else 0.1 * i - 0.01 * j
                 row = ("p", "net", tau, 0, 9, "layer1", f"subclass_{quantity}_similarity")
                 curves.append((*row, 1000 * i + j, value + 0.001 * j))
+        for layer, c in itertools.product(("layer1",), range(6)):
+            unit = np.arange(32)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "family": "net", "tau": tau, "seed": 0, "step": 9, "layer": layer,
+                        "unit": unit, "row": unit // 8, "col": unit % 8, "quantity": "subclass_t",
+                        "index": c, "value": np.cos(unit * (c + 1)),
+                    }
+                )
+            )  # fmt: skip
         for name, classes in (("bodies", (0, 1, 2)), ("faces", (3, 4, 5))):
             row = ("p", "net", tau, 0, 9, "", f"subclass_category.{name}")
             curves += [(*row, c, 1.0) for c in classes]
@@ -59,7 +70,8 @@ def tables(tmp_path: Path) -> Tables:
         pd.concat(frames).to_parquet(files[-1], index=False)
     pd.DataFrame(rows, columns=list(MEASURES)).to_csv(tmp_path / "measures.csv", index=False)
     pd.DataFrame(curves, columns=list(CURVES)).to_csv(tmp_path / "curves.csv", index=False)
-    return Tables(tmp_path, tuple(files), None, selectivity_maps.QUANTITIES)
+    quantities = (*selectivity_maps.QUANTITIES, *subclass_similarity.QUANTITIES)
+    return Tables(tmp_path, tuple(files), None, quantities)
 
 
 def texts(picture: Figure) -> list[str]:
@@ -96,7 +108,11 @@ def test_points_are_pairs_of_subclasses(tables: Tables) -> None:
     expected = [(0.1 * i - 0.009 * j, 0.5 * i + 0.001 * j)
                 for i, j in itertools.combinations(range(6), 2)]  # fmt: skip
     assert np.sort(np.asarray(points), axis=0) == pytest.approx(np.sort(expected, axis=0))
-    assert any(text.startswith("r = ") for text in texts(picture))
+    # The layouts of the table are not those of the maps, whose units lie in no order.
+    said = [text for text in texts(picture) if text.startswith("r = ")]
+    assert len(said) == 2
+    assert all("P = " in text for text in said)
+    assert subclass_similarity.models(spec(["0", "5"])) == [("net", "0", 0), ("net", "5", 0)]
     assert any(
         "15 pairs of 6" in line for line in subclass_similarity.facts(spec(["0", "5"]), tables)
     )

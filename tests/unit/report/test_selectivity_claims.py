@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 
-from toporepro.report import selectivity
+from toporepro.measure.clusters import layout_similarity
+from toporepro.report import layouts
 from toporepro.report.claims import judge, read_definitions
 from toporepro.report.evidence import World
+from toporepro.report.layouts import SheetMaps
 from toporepro.report.mantel import mantel, swap
 from toporepro.report.selection import Family
 from toporepro.report.statistics import StatisticsError
@@ -41,7 +45,7 @@ def test_mantel_equals_brute_force_over_all_orders(seed: int) -> None:
 
     every = np.array([rho(list(order)) for order in itertools.permutations(range(5))])
     found = mantel([first], [second], permutations=3000, seed=1)
-    assert found.r == pytest.approx(every[0])
+    assert found.value == pytest.approx(every[0])
     assert found.p == pytest.approx(np.mean(every >= every[0] - 1e-12), abs=0.045)
 
 
@@ -50,9 +54,9 @@ def test_mantel_pools_matrices_into_one_statistic() -> None:
     truth = symmetric(generator, 8)
     noisy = [truth + 2 * symmetric(generator, 8) for _ in range(4)]
     found = mantel(noisy, [truth] * 4, permutations=500, seed=0)
-    alone = [mantel([m], [truth], permutations=9, seed=0).r for m in noisy]
+    alone = [mantel([m], [truth], permutations=9, seed=0).value for m in noisy]
     assert found.each == pytest.approx(alone)
-    assert found.r == pytest.approx(np.mean(alone))
+    assert found.value == pytest.approx(np.mean(alone))
     assert found.p < 0.02
 
 
@@ -75,7 +79,7 @@ def test_what_has_no_mantel_test() -> None:
 def test_swap_is_exact() -> None:
     generator = np.random.default_rng(3)
     first, second = symmetric(generator, 6), symmetric(generator, 6)
-    value, p, smallest = swap(first, second, [0, 1], [2, 3], [4, 5])
+    found = swap(first, second, [0, 1], [2, 3], [4, 5])
     difference = first - second
 
     def statistic(left: tuple[int, ...]) -> float:
@@ -83,9 +87,91 @@ def test_swap_is_exact() -> None:
         return float(difference[:2][:, list(left)].mean() - difference[:2][:, right].mean())
 
     every = [statistic(left) for left in itertools.combinations((2, 3, 4, 5), 2)]
-    assert value == pytest.approx(every[0])
-    assert p == pytest.approx(np.mean(np.array(every) >= value - 1e-12))
-    assert smallest == pytest.approx(1 / 6)
+    assert found.value == pytest.approx(every[0])
+    assert found.p == pytest.approx(np.mean(np.array(every) >= found.value - 1e-12))
+    assert found.smallest_p == pytest.approx(1 / 6)
+
+
+def test_swap_finds_what_is_there_and_no_more() -> None:
+    """The demo's design: 4 sub-classes against 4 and 4, so that P is a multiple of 1/70."""
+    groups = [0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]
+    planted = np.zeros((12, 12))
+    planted[:4, 4:8] = planted[4:8, :4] = 1
+    nothing, something = [], []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        first, second = symmetric(generator, 12), symmetric(generator, 12)
+        nothing.append(swap(first, second, *groups).p)
+        something.append(swap(first + 3 * planted, second, *groups).p)
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(np.array(nothing) <= level) <= level + 2.5 * (level / 200) ** 0.5
+    assert np.mean(np.array(something) <= 0.05) > 0.8
+
+
+# Layouts
+
+SHEET = (16, 16)
+
+
+def kinship(friend: str = "") -> Floats:
+    """How alike nine sub-classes are: within a category, and bodies with those of ``friend``."""
+    of = [name for name, classes in CATEGORIES.items() for _ in classes]
+    return np.array(
+        [
+            [1.0 if i == j else 0.7 * (a == b or {a, b} == {"bodies", friend})
+             for j, b in enumerate(of)]
+            for i, a in enumerate(of)
+        ]
+    )  # fmt: skip
+
+
+def maps_of(kin: Floats, ordered: bool, generator: np.random.Generator) -> SheetMaps:
+    """Maps as alike as the sub-classes are: of units in no order, or of a smooth sheet."""
+    values, vectors = np.linalg.eigh(kin)
+    fields = generator.normal(size=(len(kin), *SHEET))
+    if ordered:
+        fields = gaussian_filter(fields, (0, 1.5, 1.5))
+    root = vectors * np.sqrt(values.clip(0))
+    return SheetMaps(root @ fields.reshape(len(kin), -1), *SHEET)
+
+
+def test_shuffled_layouts_are_the_layouts_of_shuffled_units() -> None:
+    maps = SheetMaps(np.random.default_rng(0).normal(size=(4, 15)), 3, 5)
+    found = layouts.shuffled_layouts({"conv": maps}, 7, 20)
+    generator = np.random.default_rng((7, zlib.crc32(b"conv")))
+    orders = generator.permuted(np.tile(np.arange(15), (20, 1)), axis=1)
+    upper = np.triu_indices(4, 1)
+    for order, matrix in zip(orders, found, strict=True):
+        expected = layout_similarity(maps.values[:, order], 3, 5)
+        assert matrix[upper] == pytest.approx(expected[upper])
+    both = layouts.shuffled_layouts({"conv": maps, "other": maps}, 7, 20)
+    other = layouts.shuffled_layouts({"other": maps}, 7, 20)
+    assert both == pytest.approx((found + other) / 2)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_layout_without_order_follows_nothing(ordered: bool) -> None:
+    """P over simulations: uniform where units lie at random, small on a sheet with order.
+
+    By permuted sub-classes alone, one network in five without any order would have a layout.
+    """
+    by_units, by_classes = [], []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        kin = kinship("faces")
+        maps = maps_of(kin, ordered, generator)
+        drawn = layouts.shuffled_layouts({"": maps}, seed, 99)
+        near = layout_similarity(maps.values, *SHEET)
+        found = mantel([near], [kin], permutations=99, seed=seed, layouts=[drawn])
+        by_units.append(found.p_layouts)
+        by_classes.append(found.p_classes)
+        assert found.p == max(found.p_layouts, found.p_classes)
+    if ordered:
+        assert max(by_units) <= 0.02
+        assert max(by_classes) <= 0.05
+    else:
+        assert stats.kstest(by_units, "uniform").pvalue > 0.05
+        assert np.mean(np.array(by_classes) <= 0.05) > 0.2
 
 
 # Claims
@@ -93,29 +179,51 @@ def test_swap_is_exact() -> None:
 CATEGORIES = {"bodies": [3, 4, 5], "faces": [6, 7, 8], "scenes": [9, 10, 11]}
 
 
-def curves(like: dict[str, str], taus: tuple[str, ...] = ("0", "5", "50")) -> pd.DataFrame:
-    """Bodies' maps lie with those of one category; responses and pixels say so too."""
+def tables(
+    like: dict[str, str], taus: tuple[str, ...] = ("0", "5", "50")
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bodies' maps lie with those of one category; responses and pixels say so too.
+
+    Returns:
+        The table of curves, and the rows of units.
+    """
     rows: list[tuple[Any, ...]] = []
-    of = {c: name for name, classes in CATEGORIES.items() for c in classes}
+    units: list[pd.DataFrame] = []
+    of = sorted(c for classes in CATEGORIES.values() for c in classes)
     for (family, friend), tau in itertools.product(like.items(), taus):
         generator = np.random.default_rng(len(rows))
-        for i, j in itertools.combinations(sorted(of), 2):
-            alike = of[i] == of[j] or {of[i], of[j]} == {"bodies", friend}
-            noise = generator.normal(scale=0.1, size=3)
+        kin = kinship(friend)
+        maps = maps_of(kin, float(tau) > 0, generator)
+        near = layout_similarity(maps.values, *SHEET)
+        unit = np.arange(maps.values.shape[1])
+        for number, c in enumerate(of):
+            units.append(
+                pd.DataFrame(
+                    {
+                        "family": family, "tau": tau, "seed": 0, "step": 100, "layer": "layer1",
+                        "unit": unit, "row": unit // SHEET[1], "col": unit % SHEET[1],
+                        "quantity": "subclass_t", "index": c, "value": maps.values[number],
+                    }
+                )
+            )  # fmt: skip
+        for i, j in itertools.combinations(range(len(of)), 2):
+            noise = generator.normal(scale=0.1, size=2)
             values = {
-                ("layer1", "map"): (float(tau) > 0) * alike + noise[0],
-                ("layer1", "response"): alike + noise[1],
-                ("", "pixel"): alike + noise[2],
+                ("layer1", "map"): near[i, j],
+                ("layer1", "response"): kin[i, j] + noise[0],
+                ("", "pixel"): kin[i, j] + noise[1],
             }
             for (layer, kind), value in values.items():
                 quantity = f"subclass_{kind}_similarity"
-                rows.append(("demo", family, tau, 0, 100, layer, quantity, 1000 * i + j, value))
+                index = 1000 * of[i] + of[j]
+                rows.append(("demo", family, tau, 0, 100, layer, quantity, index, value))
         for name, classes in CATEGORIES.items():
             rows += [
                 ("demo", family, tau, 0, 100, "", f"subclass_category.{name}", c, 1.0)
                 for c in classes
             ]
-    return pd.DataFrame(rows, columns=list(CURVES)).assign(tau_value=0.0)
+    curves = pd.DataFrame(rows, columns=list(CURVES)).assign(tau_value=0.0)
+    return curves, pd.concat(units, ignore_index=True)
 
 
 def judged(like: dict[str, str], metrics: dict[str, float] | None = None, **claim: Any) -> Any:
@@ -131,9 +239,10 @@ def judged(like: dict[str, str], metrics: dict[str, float] | None = None, **clai
     ]
     head = ["preset", "family", "tau", "seed", "step", "layer", "sparsity", "stimuli", "metric"]
     measures = pd.DataFrame(values, columns=[*head, "value", "tau_value"])
+    curves, units = tables(like) if like else (None, None)
     world = World(
         preset="demo", families=families, measures=measures, published=pd.DataFrame(),
-        curves=curves(like) if like else None,
+        curves=curves, units=units,
     )  # fmt: skip
     entry = {
         "id": "c", "statement": "s", "figure": "f", "quantity": "q", "paper": "p", "unit": "u",
@@ -149,7 +258,9 @@ def test_layouts_that_follow_representation() -> None:
     assert row["verdict"] == "holds for these networks"
     assert row["effect"] > 0.6
     assert row["p"] < 0.05
+    assert row["smallest_p"] == pytest.approx(1 / 1000)
     assert "layout at τ = 0 r = " in row["sentence"]
+    assert "0.001 over shuffled units" in row["sentence"]
     assert "pixels instead r = " in row["sentence"]
     assert rows[1]["verdict"] == "not testable at this scale"
     assert "rule measure_model" in rows[1]["missing"]
@@ -170,7 +281,7 @@ def test_layout_follows_the_swap(like: dict[str, str], verdict: str) -> None:
     assert row["verdict"] == verdict
     if verdict == "holds for these networks":
         assert row["p"] == pytest.approx(1 / 20)
-        assert row["effect"] == pytest.approx(2, abs=0.3)
+        assert row["effect"] > 0.5
 
 
 def test_families_that_a_swap_needs_are_named() -> None:
@@ -192,11 +303,11 @@ def test_similarity_at_the_largest_tau_comes_with_its_p() -> None:
 
 
 def test_matrices_hold_the_curves() -> None:
-    table = curves({"a": "faces"})
-    found = selectivity.final_matrices(table, "a", selectivity.RESPONSES)
+    table, _ = tables({"a": "faces"})
+    found = layouts.final_matrices(table, "a", layouts.RESPONSES)
     matrix = found["5", 0]["layer1"]
     assert matrix.shape == (9, 9)
     assert (matrix == matrix.T).all()
-    rows = table[(table.tau == "5") & (table.quantity == selectivity.RESPONSES)]
+    rows = table[(table.tau == "5") & (table.quantity == layouts.RESPONSES)]
     assert matrix[0, 8] == float(rows[rows["index"] == 3011].value.iloc[0])
-    assert selectivity.categories(table)["scenes"] == [6, 7, 8]
+    assert layouts.categories(table)["scenes"] == [6, 7, 8]

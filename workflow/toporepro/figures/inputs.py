@@ -9,24 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toporepro.report.selection import Family, families, topographic
-from toporepro.report.tables import read_curves, read_history, read_measures, read_published
+from toporepro.report.tables import (
+    read_curves,
+    read_history,
+    read_measures,
+    read_published,
+    read_units,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-UNITS = (
-    "family",
-    "tau",
-    "seed",
-    "step",
-    "layer",
-    "unit",
-    "row",
-    "col",
-    "quantity",
-    "index",
-    "value",
-)
 Model = tuple[str, str, int]  # family, τ, seed
 
 
@@ -67,18 +60,7 @@ class Tables:
     @functools.cached_property
     def units(self) -> pd.DataFrame:
         """Rows of ``quantities``, of single units, for all models shown."""
-        import pandas as pd
-
-        chosen = [("quantity", "in", list(self.quantities)), ("unit", ">=", 0)]
-        frames = [pd.read_parquet(path, filters=chosen) for path in self.unit_files]
-        frames = [frame for frame in frames if len(frame)]
-        if not frames:
-            return pd.DataFrame(columns=list(UNITS))
-        joined = pd.concat(frames, ignore_index=True)
-        # Parquet may bring categories back, whose order is not ours.
-        for name in ("family", "tau", "layer", "quantity"):
-            joined[name] = joined[name].astype(str)
-        return joined
+        return read_units(self.unit_files, self.quantities)
 
     @functools.cached_property
     def trained_units(self) -> pd.DataFrame:
@@ -90,6 +72,16 @@ class Tables:
 def shown(spec: Mapping[str, Any]) -> dict[str, Family]:
     """The families of a figure's spec, controls among them."""
     return families(spec)
+
+
+def every_seed(spec: Mapping[str, Any]) -> list[Model]:
+    """Every network of every family but controls."""
+    return [
+        (name, tau, seed)
+        for name, family in topographic(families(spec)).items()
+        for tau in family.taus
+        for seed in family.seeds
+    ]
 
 
 def first_seeds(spec: Mapping[str, Any]) -> list[Model]:

@@ -6,11 +6,21 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from toporepro.figures.inputs import Tables, shown
+from toporepro.figures.inputs import Model, Tables, every_seed, shown
 from toporepro.figures.style import GREY, legend_below, marker_key, panels, say
-from toporepro.report.mantel import mantel
+from toporepro.report.layouts import (
+    MAPS,
+    RESPONSES,
+    SHUFFLES,
+    UNITS,
+    categories,
+    final_maps,
+    final_matrices,
+    mean_over_layers,
+)
+from toporepro.report.mantel import Permuted
 from toporepro.report.selection import topographic
-from toporepro.report.selectivity import MAPS, PERMUTATIONS, RESPONSES, categories, final_matrices
+from toporepro.report.selectivity import PERMUTATIONS, follows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +30,7 @@ TITLE = "Layout follows representation"
 ORDER = 9
 TABLES = ("curves",)
 SUFFIXES = ("png", "svg")
+QUANTITIES = UNITS
 # Pairs told apart, by colours that the colour-blind tell apart too.
 PAIRS = {
     ("bodies", "faces"): ((0.84, 0.37, 0.0), "o", "body and face"),
@@ -30,6 +41,10 @@ PAIRS = {
 OTHER = (GREY, ".", "other pairs")
 
 
+def models(spec: Mapping[str, Any]) -> list[Model]:
+    return every_seed(spec)
+
+
 def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     """A row per family, a column per τ; means over the layers measured and over seeds."""
     found = _families(spec, tables)
@@ -37,7 +52,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
         figure, ((axes,),) = panels(1)
         say(axes, "no subclass_map_similarity at τ = 0 and above (rule measure_model)")
         return figure
-    taus = sorted({tau for maps, _ in found.values() for tau in maps}, key=float)
+    taus = sorted({tau for maps, _, _ in found.values() for tau in maps}, key=float)
     width = max(2, len(taus))
     figure, grid = panels(width, rows=len(found), width=2.1, height=2.3, wrap=width)
     kinds = _kinds(tables)
@@ -45,7 +60,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     for line in grid:
         for axes in line:
             axes.set_axis_off()
-    for line, (name, (maps, reference)) in zip(grid, found.items(), strict=False):
+    for line, (name, (maps, reference, tests)) in zip(grid, found.items(), strict=False):
         largest = max(_largest(one) for tau in maps for one in [maps[tau]])
         for place, tau in enumerate(tau for tau in taus if tau in maps):
             axes = line[place]
@@ -61,9 +76,9 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
             axes.set(ylim=(-1.08 * largest, 1.08 * largest), xlim=(-1.05, 1.05))
             head = f"{labels[name]}\n" if place == 0 else "\n"
             axes.set_title(f"{head}τ = {tau}")
-            test = mantel([maps[tau]], [reference], permutations=PERMUTATIONS, seed=0)
+            test = tests[tau]
             axes.text(
-                0.04, 0.97, f"r = {test.r:.2f}".replace("-", "−") + f"\n{_p(test.p)}",
+                0.04, 0.97, f"r = {test.value:.2f}".replace("-", "−") + f"\n{_p(test.p)}",
                 transform=axes.transAxes, ha="left", va="top", fontsize=7,
             )  # fmt: skip
             if place == 0:
@@ -82,12 +97,13 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
     """Data, n and statistic."""
     lines = [
         "Each point is a pair of sub-classes of images; means over the layers measured and over "
-        "seeds, r and P of these.",
+        "seeds.",
         "Layout similarity: Moran's I of the two maps of selectivity (neighbours only) less its "
-        "expectation over layouts. r: rank correlation, P by permuting sub-classes (Mantel, "
-        f"{PERMUTATIONS:,} permutations, one-sided).",
+        "expectation over layouts. r: rank correlation, mean over seeds; P, one-sided: the larger "
+        f"of that by permuting sub-classes (Mantel, {PERMUTATIONS:,} permutations) and that by "
+        f"shuffling the units of each sheet ({SHUFFLES} shuffles, the same for all maps).",
     ]
-    for name, (_, reference) in _families(spec, tables).items():
+    for name, (_, reference, _) in _families(spec, tables).items():
         classes, label = len(reference), shown(spec)[name].label
         lines.append(f"{label}: n = {classes * (classes - 1) // 2} pairs of {classes} sub-classes.")
     return lines
@@ -95,24 +111,30 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
 
 def _families(
     spec: Mapping[str, Any], tables: Tables
-) -> dict[str, tuple[dict[str, NDArray[Any]], NDArray[Any]]]:
-    """Family → layouts by τ, and the reference: responses at τ = 0."""
+) -> dict[str, tuple[dict[str, NDArray[Any]], NDArray[Any], dict[str, Permuted]]]:
+    """Family → layouts by τ, the reference, which is responses at τ = 0, and tests by τ."""
     import numpy as np
 
     found = {}
     for name in topographic(shown(spec)):
-        maps = final_matrices(tables.curves, name, MAPS)
+        sheets = final_maps(tables.units, name)
         quiet = final_matrices(tables.curves, name, RESPONSES)
-        reference = [m for (tau, _), of in quiet.items() if tau == "0" for m in of.values()]
-        if not reference or not any(float(tau) > 0 for tau, _ in maps):
-            continue
-        by_tau = {
-            tau: np.mean(
-                [m for (t, _), of in maps.items() if t == tau for m in of.values()], axis=0
-            )
-            for tau in dict.fromkeys(tau for tau, _ in maps)
+        maps = {
+            (tau, seed): layers
+            for (tau, seed), layers in final_matrices(tables.curves, name, MAPS).items()
+            if (tau, seed) in sheets and ("0", seed) in quiet
         }
-        found[name] = (by_tau, np.mean(reference, axis=0))
+        if not any(float(tau) > 0 for tau, _ in maps):
+            continue
+        by_tau, tests = {}, {}
+        for tau in dict.fromkeys(tau for tau, _ in maps):
+            those = [network for network in maps if network[0] == tau]
+            by_tau[tau] = np.mean([mean_over_layers(maps[of]) for of in those], axis=0)
+            others = {of: mean_over_layers(quiet["0", of[1]]) for of in those}
+            tests[tau] = follows(maps, sheets, others)
+        seeds = dict.fromkeys(seed for _, seed in maps)
+        reference = np.mean([mean_over_layers(quiet["0", seed]) for seed in seeds], axis=0)
+        found[name] = (by_tau, reference, tests)
     return found
 
 

@@ -102,11 +102,12 @@ def measure(subject: Subject, options: Options) -> Result:
       more similar than under permuted labels), ``map_ssim_gap``: bodies–faces less faces–scenes.
     * ``map_cross_morans_i``: whether the neighbours of units for one are for the other.
 
-    Quantities: ``selectivity_t.NAME`` and ``selectivity_dprime.NAME`` by unit; of whole layers
-    ``subclass_map_similarity`` (of the maps of sub-classes against the rest: Moran's I of two maps
-    less its expectation over layouts) and ``subclass_response_similarity`` (correlation of mean
-    responses over units; index: 1000 × first class + second), ``subclass_pixel_similarity`` (of
-    the images themselves; layer empty), and ``subclass_category.NAME`` (index: its classes).
+    Quantities: ``selectivity_t.NAME`` and ``selectivity_dprime.NAME`` by unit, and ``subclass_t``
+    (of one sub-class against the rest; index: its class); of whole layers
+    ``subclass_map_similarity`` (of the maps of sub-classes: Moran's I of two maps less its
+    expectation over layouts) and ``subclass_response_similarity`` (correlation of mean responses
+    over units; index: 1000 × first class + second), ``subclass_pixel_similarity`` (of the images
+    themselves; layer empty), and ``subclass_category.NAME`` (index: its classes).
 
     Raises:
         SpecError: if a set has no contrasts, or one comes from two sets.
@@ -317,6 +318,7 @@ def _subclass_curves(
         of = scaled(responses[stimuli]).to(subject.device)
         sides = torch.from_numpy(first).to(of)
         maps = welch(of, sides, 1 - sides)[0]
+        found.append(UnitValues(layer, "subclass_t", maps.T.cpu().numpy(), tuple(classes)))
         near = layout_similarity(maps.cpu().numpy(), *subject.sheet(layer))
         values = np.array([near[i, j] for i, j in pairs])
         found.append(curve(layer, "subclass_map_similarity", values))

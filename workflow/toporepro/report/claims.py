@@ -14,11 +14,17 @@ from typing import Any
 
 from toporepro.code import stage_modules
 from toporepro.provenance import atomic, write_manifest, write_text
-from toporepro.report import competitors, dimensionality, selectivity, statistics, trends
+from toporepro.report import competitors, dimensionality, layouts, selectivity, statistics, trends
 from toporepro.report.evidence import Claim, Evidence, World
 from toporepro.report.render import render_markdown
 from toporepro.report.selection import families
-from toporepro.report.tables import TableError, read_curves, read_measures, read_published
+from toporepro.report.tables import (
+    TableError,
+    read_curves,
+    read_measures,
+    read_published,
+    read_units,
+)
 from toporepro.spec import SpecError, decode, nearest
 
 Row = dict[str, Any]
@@ -60,7 +66,9 @@ KINDS: dict[str, Callable[[World, Claim, str], Evidence]] = {
 }
 
 
-def evaluate(spec: Mapping[str, Any], tables: Path, published: Path, out: Path) -> list[Row]:
+def evaluate(
+    spec: Mapping[str, Any], tables: Path, published: Path, out: Path, units: Sequence[Path] = ()
+) -> list[Row]:
     """The verb ``toporepro claims``: writes ``claims.csv`` and, beside it, ``claims.md``.
 
     Args:
@@ -70,6 +78,7 @@ def evaluate(spec: Mapping[str, Any], tables: Path, published: Path, out: Path) 
         tables: folder of the tidy tables.
         published: the paper's plotted points.
         out: the CSV to write.
+        units: ``units.parquet`` of the networks whose layout is judged.
 
     Raises:
         SpecError: if the claims or the families are not well described.
@@ -82,6 +91,7 @@ def evaluate(spec: Mapping[str, Any], tables: Path, published: Path, out: Path) 
         measures=read_measures(tables / "measures.csv"),
         published=read_published(published),
         curves=read_curves(tables / "curves.csv"),
+        units=read_units(units, layouts.UNITS),
         calibrated=bool(spec.get("calibrated", False)),
     )
     rows = judge(world, read_definitions(spec["claims"]), float(spec.get("alpha", 0.05)))
@@ -94,7 +104,7 @@ def evaluate(spec: Mapping[str, Any], tables: Path, published: Path, out: Path) 
         verb="claims",
         spec=spec,
         modules=stage_modules("claims"),
-        inputs=[tables / "measures.csv", tables / "curves.csv", published],
+        inputs=[tables / "measures.csv", tables / "curves.csv", published, *units],
         outputs=[out, out.with_suffix(".md")],
         wall_seconds=time.monotonic() - started,
     )

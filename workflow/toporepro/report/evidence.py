@@ -78,6 +78,7 @@ class World:
     published: pd.DataFrame
     calibrated: bool = False
     curves: pd.DataFrame | None = None
+    units: pd.DataFrame | None = None
 
     def applicable(self, claim: Claim) -> dict[str, Family]:
         """The families, controls left out, that a claim is about."""

@@ -1,6 +1,9 @@
 """Permutation tests on similarities between classes, whose pairs are not independent.
 
-Classes are permuted, never pairs: rows and columns together.
+Classes are permuted, never pairs: rows and columns together. That null takes a layout as given, and
+a layout without any order still favours some classes over others. Where similarities come from a
+layout, a second null is of similarities in random layouts; what is claimed must be unlike both, so
+that P is the larger of the two (intersection–union test; Berger, Technometrics 24:295, 1982).
 """
 
 from __future__ import annotations
@@ -18,22 +21,36 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Mantel:
-    """Mean rank correlation over pairs of classes, and its one-sided P.
+class Permuted:
+    """A statistic and its one-sided P.
 
     Attributes:
-        each: the correlation of each pair of matrices.
+        value: the statistic; of :func:`mantel` the mean rank correlation over pairs of classes.
+        p_classes: with classes permuted.
+        p_layouts: in random layouts; 0 without such a null.
+        smallest_p: the smallest P that the design could reach.
+        each: of :func:`mantel`: the correlation of each pair of matrices.
     """
 
-    r: float
-    p: float
-    each: tuple[float, ...]
-    classes: int
+    value: float
+    p_classes: float
+    p_layouts: float
+    smallest_p: float
+    each: tuple[float, ...] = ()
+
+    @property
+    def p(self) -> float:
+        return max(self.p_classes, self.p_layouts)
 
 
 def mantel(
-    first: Sequence[Floats], second: Sequence[Floats], *, permutations: int, seed: int
-) -> Mantel:
+    first: Sequence[Floats],
+    second: Sequence[Floats],
+    *,
+    permutations: int,
+    seed: int,
+    layouts: Sequence[Floats] = (),
+) -> Permuted:
     """Mantel's test (Cancer Research 27:209, 1967) on ranks, pooled over pairs of matrices.
 
     All pairs of matrices are over the same classes and are permuted together: the mean of their
@@ -41,6 +58,9 @@ def mantel(
 
     Args:
         first, second: symmetric matrices, (classes, classes) each; diagonals are not read.
+        layouts: for each of ``first``, what it would be in random layouts: (draws, classes,
+            classes). The second null is of the mean sum of products with the ranks of ``second``
+            (Mantel's Z), draw by draw.
 
     Raises:
         StatisticsError: with fewer than 4 classes, or values that are not finite or do not vary.
@@ -56,32 +76,50 @@ def mantel(
         full[upper] = _ranks(matrix[upper])
         right.append(full + full.T)
     each = [float(a @ b[upper]) for a, b in zip(left, right, strict=True)]
-    observed, hits = float(np.mean(each)), 1
+    observed, drawn = float(np.mean(each)), np.empty(permutations)
     generator = np.random.default_rng(seed)
-    for _ in range(permutations):
+    for number in range(permutations):
         order = generator.permutation(classes)
         rows, columns = order[upper[0]], order[upper[1]]
-        drawn = np.mean([a @ b[rows, columns] for a, b in zip(left, right, strict=True)])
-        hits += bool(drawn >= observed - 1e-12)
-    return Mantel(observed, hits / (permutations + 1), tuple(each), classes)
+        drawn[number] = np.mean([a @ b[rows, columns] for a, b in zip(left, right, strict=True)])
+    p, smallest = _share(observed, drawn), 1 / (permutations + 1)
+    if not layouts:
+        return Permuted(observed, p, 0.0, smallest, tuple(each))
+    # A correlation would not see that similarities are as good as 0 in a layout without order.
+    ordered = [b[upper] for b in right]
+    products = [matrix[upper] @ b for matrix, b in zip(first, ordered, strict=True)]
+    chance = np.mean([of[:, *upper] @ b for of, b in zip(layouts, ordered, strict=True)], axis=0)
+    smallest = max(smallest, 1 / (len(chance) + 1))
+    return Permuted(observed, p, _share(np.mean(products), chance), smallest, tuple(each))
+
+
+def _share(observed: float | np.floating, null: Floats) -> float:
+    """Share of the null, the observed value counted in, that is at least as large."""
+    return float((1 + np.sum(null >= observed - 1e-12)) / (1 + len(null)))
 
 
 def _ranks(values: Floats) -> Floats:
-    """Mid-ranks with mean 0 and length 1."""
+    """Mid-ranks along the last axis with mean 0 and length 1."""
     from scipy import stats
 
     if not np.isfinite(values).all():
         raise StatisticsError("some similarities are not finite")
-    ranks: Floats = stats.rankdata(values) - (len(values) + 1) / 2
-    length = float(np.sqrt(ranks @ ranks))
-    if length == 0:
+    ranks: Floats = stats.rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2
+    length = np.linalg.norm(ranks, axis=-1, keepdims=True)
+    if (length == 0).any():
         raise StatisticsError("all similarities are the same")
-    return ranks / length
+    ranks /= length
+    return ranks
 
 
 def swap(
-    first: Floats, second: Floats, common: Sequence[int], left: Sequence[int], right: Sequence[int]
-) -> tuple[float, float, float]:
+    first: Floats,
+    second: Floats,
+    common: Sequence[int],
+    left: Sequence[int],
+    right: Sequence[int],
+    layouts: Sequence[Floats] = (),
+) -> Permuted:
     """Whether ``common`` lies with ``left`` in the first world and with ``right`` in the second.
 
     The statistic: mean similarity of common to left less that to right, in the first world less in
@@ -91,9 +129,7 @@ def swap(
     Args:
         first, second: similarities, (classes, classes).
         common, left, right: classes.
-
-    Returns:
-        The statistic, its one-sided P, and the smallest P that the design could reach.
+        layouts: of both, in random layouts, (draws, classes, classes) each; the second null.
     """
     difference = (first - second)[list(common)].mean(axis=0)
     pool = [*left, *right]
@@ -102,6 +138,11 @@ def swap(
     for chosen in itertools.combinations(pool, len(left)):
         inside = sum(difference[c] for c in chosen)
         drawn.append(inside / len(left) - (total - inside) / len(right))
-    observed = drawn[0]
-    p = float(np.mean([value >= observed - 1e-12 for value in drawn]))
-    return float(observed), p, 1 / len(drawn)
+    observed = float(drawn[0])
+    p, smallest = float(np.mean([value >= observed - 1e-12 for value in drawn])), 1 / len(drawn)
+    if not layouts:
+        return Permuted(observed, p, 0.0, smallest)
+    apart = (layouts[0] - layouts[1])[:, list(common)].mean(axis=1)
+    chance = apart[:, list(left)].mean(axis=1) - apart[:, list(right)].mean(axis=1)
+    smallest = max(smallest, 1 / (len(chance) + 1))
+    return Permuted(observed, p, _share(observed, chance), smallest)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toporepro.report.evidence import (
     Claim,
@@ -18,18 +16,25 @@ from toporepro.report.evidence import (
     missing_networks,
     over_seeds,
 )
-from toporepro.report.mantel import Mantel, mantel, swap
+from toporepro.report.layouts import (
+    MAPS,
+    PIXELS,
+    RESPONSES,
+    SHUFFLES,
+    Floats,
+    Network,
+    SheetMaps,
+    categories,
+    final_maps,
+    final_matrices,
+    mean_over_layers,
+    shuffled_layouts,
+)
+from toporepro.report.mantel import Permuted, mantel, swap
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-MAPS, RESPONSES, PIXELS = (f"subclass_{of}_similarity" for of in ("map", "response", "pixel"))
-CATEGORY = "subclass_category."
 PERMUTATIONS = 9999
+Matrices = Sequence[Mapping[Network, Mapping[str, Floats]]]
 ALPHA = 0.05  # inside a network: where its own P is larger, the claim does not hold for it
-_PAIR = 1000  # the index of a pair of classes (i, j) is 1000 i + j
-Floats = NDArray[np.float64]
-Network = tuple[str, int]  # τ, seed
 
 
 def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
@@ -62,13 +67,15 @@ def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
 def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidence:
     """Mantel test: layouts at τ > 0 against responses at τ = 0, over pairs of sub-classes.
 
-    Both are means over the layers measured; the mean over networks is one statistic. The same for
-    the layout at τ = 0, and against the images' pixels, goes into the sentence.
+    Both are means over the layers measured; the mean over networks is one statistic. Its P is the
+    larger of two: sub-classes permuted, and units shuffled on the sheet. The same for the layout
+    at τ = 0, and against the images' pixels, goes into the sentence.
     """
     maps = final_matrices(world.curves, name, MAPS)
+    sheets = final_maps(world.units, name)
     responses = final_matrices(world.curves, name, RESPONSES)
     pixels = final_matrices(world.curves, name, PIXELS)
-    known = [network for network in maps if ("0", network[1]) in responses]
+    known = [network for network in maps if network in sheets and ("0", network[1]) in responses]
     topographic = [network for network in known if float(network[0]) > 0]
     if "0" not in world.families[name].taus:
         return Evidence(missing=f"{name} needs τ = 0 in the preset")
@@ -78,23 +85,19 @@ def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidenc
             "`selectivity` on images with sub-classes)"
         )
 
-    def test(on: list[Network], others: list[Floats]) -> Mantel:
-        mine = [mean_over_layers(maps[network]) for network in on]
-        return mantel(mine, others, permutations=PERMUTATIONS, seed=0)
+    def quiet(on: Sequence[Network]) -> dict[Network, Floats]:
+        return {of: mean_over_layers(responses["0", of[1]]) for of in on}
 
-    def quiet(on: list[Network]) -> list[Floats]:
-        return [mean_over_layers(responses["0", seed]) for _, seed in on]
-
-    found = test(topographic, quiet(topographic))
+    found = follows(maps, sheets, quiet(topographic))
     controls = []
     if baseline := [network for network in known if float(network[0]) == 0]:
-        other = test(baseline, quiet(baseline))
-        controls.append(f"layout at τ = 0 r = {other.r:.2f} (P = {other.p:.2g})")
+        other = follows(maps, sheets, quiet(baseline))
+        controls.append(f"layout at τ = 0 r = {other.value:.2f} ({_both(other)})")
     if all(network in pixels for network in topographic):
-        raw = test(topographic, [pixels[network][""] for network in topographic])
-        controls.append(f"with the images' pixels instead r = {raw.r:.2f} (P = {raw.p:.2g})")
+        raw = follows(maps, sheets, {of: pixels[of][""] for of in topographic})
+        controls.append(f"with the images' pixels instead r = {raw.value:.2f} ({_both(raw)})")
     alone = [
-        mantel([matrix], [responses["0", seed][layer]], permutations=0, seed=0).r
+        mantel([matrix], [responses["0", seed][layer]], permutations=0, seed=0).value
         for tau, seed in topographic
         for layer, matrix in maps[tau, seed].items()
     ]
@@ -104,109 +107,91 @@ def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidenc
         for tau in world.families[name].taus
         if (each := [r for (t, _), r in zip(topographic, found.each, strict=True) if t == tau])
     )
+    classes = len(next(iter(quiet(topographic).values())))
     return Evidence(
-        effect=found.r,
-        ours=f"r = {found.r:.2f}: {by_tau}",
-        statistic=found.r,
+        effect=found.value,
+        ours=f"r = {found.value:.2f}: {by_tau}",
+        statistic=found.value,
         p=found.p,
-        smallest_p=1 / (PERMUTATIONS + 1),
+        smallest_p=found.smallest_p,
         agree=float(np.mean([r > claim.bound for r in found.each])) * (found.p <= ALPHA),
         seeds=len({seed for _, seed in topographic}),
         n=len(topographic),
-        phrase=f"{claim.quantity} r = {found.r:.2f} (Mantel, ranks, {found.classes} sub-classes, "
-        f"means over layers, {counted(len(topographic), 'network')}: {by_tau}), "
-        f"P = {found.p:.2g}; " + "; ".join(controls),
+        phrase=f"{claim.quantity} r = {found.value:.2f} (Mantel, ranks, {classes} sub-classes, "
+        f"means over layers, {counted(len(topographic), 'network')}: {by_tau}), {_both(found)}; "
+        + "; ".join(controls),
     )
 
 
-def mean_over_layers(layers: Mapping[str, Floats]) -> Floats:
-    """The mean of matrices over the same classes."""
-    result: Floats = np.mean(list(layers.values()), axis=0)
-    return result
+def follows(
+    maps: Mapping[Network, Mapping[str, Floats]],
+    sheets: Mapping[Network, Mapping[str, SheetMaps]],
+    others: Mapping[Network, Floats],
+) -> Permuted:
+    """Mantel's test of layouts, means over layers, against other similarities of each network."""
+    return mantel(
+        [mean_over_layers(maps[network]) for network in others],
+        list(others.values()),
+        permutations=PERMUTATIONS,
+        seed=0,
+        layouts=[shuffled_layouts(sheets[of], of[1], SHUFFLES) for of in others],
+    )
 
 
 def layout_follows_swap(world: World, claim: Claim, _: str) -> Evidence:
     """Where ``common`` lies in two worlds (options: ``first``, ``second``: families; ``common``,
-    ``left``, ``right``: categories; common shares features with left in the first world)."""
+    ``left``, ``right``: categories; common shares features with left in the first world).
+
+    P is the larger of two: sub-classes relabelled (exact), and units shuffled on the sheet."""
     names = [str(claim.options[key]) for key in ("first", "second")]
     absent = [name for name in names if name not in world.families]
     if absent:
         return Evidence(missing=f"preset {world.preset} has no family {' or '.join(absent)}")
     maps = [final_matrices(world.curves, name, MAPS) for name in names]
-    shared = [network for network in maps[0] if network in maps[1]]
+    sheets = [final_maps(world.units, name) for name in names]
+    shared = [of for of in maps[0] if of in maps[1] and all(of in laid for laid in sheets)]
     topographic = [network for network in shared if float(network[0]) > 0]
     if not topographic:
         return Evidence(missing=f"{MAPS} of {' and '.join(names)} at the same τ > 0 "
                         "(rule measure_model)")  # fmt: skip
-    groups = [categories(world.curves)[claim.options[key]] for key in ("common", "left", "right")]
+    known = categories(world.curves)
+    common, left, right = (known[claim.options[key]] for key in ("common", "left", "right"))
 
-    def test(found: list[dict[Network, dict[str, Floats]]], on: list[Network]) -> tuple[float, ...]:
-        means = [
-            np.mean([matrix for network in on for matrix in of[network].values()], axis=0)
-            for of in found
+    def test(matrices: Matrices, on: Sequence[Network], shuffled: bool = False) -> Permuted:
+        first, second = (
+            np.mean([mean_over_layers(of[each]) for each in on], axis=0) for of in matrices
+        )
+        drawn = [
+            np.mean([shuffled_layouts(of[each], each[1], SHUFFLES) for each in on], axis=0)
+            for of in (sheets if shuffled else ())
         ]
-        return swap(*means, *groups)
+        return swap(first, second, common, left, right, layouts=drawn)
 
-    value, p, smallest = test(maps, topographic)
-    alone = [test(maps, [network])[0] for network in topographic]
+    found = test(maps, topographic, shuffled=True)
+    alone = [test(maps, [network]).value for network in topographic]
     phrase = [
-        f"{claim.quantity} {value:+.3f} at τ = {', '.join(sorted({t for t, _ in topographic}))} "
-        f"(exact over relabelled sub-classes, P = {p:.2g})"
+        f"{claim.quantity} {found.value:+.3f} at τ = "
+        f"{', '.join(sorted({t for t, _ in topographic}))} ({_both(found)})"
     ]
     quiet = [network for network in shared if float(network[0]) == 0]
     if quiet:
-        other = test(maps, quiet)
-        phrase.append(f"at τ = 0 {other[0]:+.3f} (P = {other[1]:.2g})")
+        other = test(maps, quiet, shuffled=True)
+        phrase.append(f"at τ = 0 {other.value:+.3f} ({_both(other)})")
     pixels = [final_matrices(world.curves, name, PIXELS) for name in names]
     raw = test(pixels, topographic)
-    phrase.append(f"correlations of the images' pixels {raw[0]:+.3f} (P = {raw[1]:.2g})")
+    phrase.append(f"correlations of the images' pixels {raw.value:+.3f} (P = {raw.p:.2g})")
     return Evidence(
-        effect=value,
-        ours=f"{value:+.3f}",
-        statistic=value,
-        p=p,
-        smallest_p=smallest,
-        agree=float(np.mean([each > claim.bound for each in alone])) * (p <= ALPHA),
+        effect=found.value,
+        ours=f"{found.value:+.3f}",
+        statistic=found.value,
+        p=found.p,
+        smallest_p=found.smallest_p,
+        agree=float(np.mean([each > claim.bound for each in alone])) * (found.p <= ALPHA),
         seeds=len({seed for _, seed in topographic}),
         n=2 * len(topographic),
         phrase="; ".join(phrase),
     )
 
 
-def final_matrices(
-    curves: pd.DataFrame | None, name: str, quantity: str
-) -> dict[Network, dict[str, Floats]]:
-    """(τ, seed) → layer → symmetric matrix over classes, of a family's fully trained networks.
-
-    Classes are those that occur, in the order of their numbers; diagonals hold 0.
-    """
-    found: dict[Network, dict[str, Floats]] = {}
-    if curves is None:
-        return found
-    rows = curves[(curves.family == name) & (curves.quantity == quantity) & (curves.step > 0)]
-    rows = rows[rows.step == rows.groupby(["tau", "seed"])["step"].transform("max")]
-    for (tau, seed, layer), part in rows.groupby(["tau", "seed", "layer"], sort=False):
-        index = part["index"].to_numpy(int)
-        classes, places = np.unique([index // _PAIR, index % _PAIR], return_inverse=True)
-        first, second = places.reshape(2, -1)
-        matrix = np.zeros((len(classes), len(classes)))
-        matrix[first, second] = matrix[second, first] = part.value.to_numpy(float)
-        found.setdefault((str(tau), int(str(seed))), {})[str(layer)] = matrix
-    return found
-
-
-def categories(curves: pd.DataFrame | None) -> Mapping[str, list[int]]:
-    """Category → places of its classes in the matrices of :func:`final_matrices`."""
-    found: dict[str, list[int]] = {}
-    if curves is None:
-        return found
-    rows = curves[curves.quantity.str.startswith(CATEGORY)]
-    members: dict[str, set[int]] = {}
-    for quantity, index in zip(rows.quantity, rows["index"], strict=True):
-        members.setdefault(str(quantity).removeprefix(CATEGORY), set()).add(int(index))
-    classes = sorted(_all(members.values()))
-    return {name: [classes.index(c) for c in sorted(of)] for name, of in members.items()}
-
-
-def _all(sets: Iterable[set[int]]) -> set[int]:
-    return set().union(*sets)
+def _both(test: Permuted) -> str:
+    return f"P = {test.p_classes:.2g} over sub-classes, {test.p_layouts:.2g} over shuffled units"

@@ -30,6 +30,10 @@ HISTORY_TABLE = (*IDENTITY, *("scheduled_tau" if name == "tau" else name for nam
 MISSING = ("what", "why")
 # Values of whole layers (of units.parquet, its rows without a unit).
 CURVES = (*IDENTITY, "step", "layer", "quantity", "index", "value")
+UNITS = (
+    *("family", "tau", "seed", "step", "layer"),
+    *("unit", "row", "col", "quantity", "index", "value"),
+)
 
 Row = tuple[str, ...]
 
@@ -96,6 +100,22 @@ def read_measures(path: Path) -> pd.DataFrame:
 def read_curves(path: Path) -> pd.DataFrame:
     """The table of curves; τ stays text, and ``tau_value`` is its number."""
     return _frame(path, CURVES, ("preset", "family", "tau", "layer", "quantity"))
+
+
+def read_units(paths: Sequence[Path], quantities: Sequence[str]) -> pd.DataFrame:
+    """Rows of some ``units.parquet`` that are of single units and of these quantities."""
+    import pandas as pd
+
+    chosen = [("quantity", "in", list(quantities)), ("unit", ">=", 0)]
+    frames = [pd.read_parquet(path, filters=chosen) for path in paths]
+    frames = [frame for frame in frames if len(frame)]
+    if not frames:
+        return pd.DataFrame(columns=list(UNITS))
+    joined = pd.concat(frames, ignore_index=True)
+    # Parquet may bring categories back, whose order is not ours.
+    for name in ("family", "tau", "layer", "quantity"):
+        joined[name] = joined[name].astype(str)
+    return joined
 
 
 def read_history(path: Path) -> pd.DataFrame:
