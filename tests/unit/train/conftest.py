@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import prototypes
+from tiny_training import prototypes, sentences
 
 from toporepro.paths import ModelPaths
 
@@ -16,6 +16,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prototypes(tmp_path_factory.mktemp("coloured"), count=48, side=16, channels=3)
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sentences(tmp_path_factory.mktemp("sentences"))
 
 
 @pytest.fixture

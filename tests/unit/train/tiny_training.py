@@ -1,4 +1,4 @@
-"""Trainings of a second: noisy prototypes as data, a small network, processes of their own."""
+"""Trainings of a second: noisy prototypes or few words as data, small networks, own processes."""
 
 import dataclasses
 import math
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from toporepro.data.store import ImageWriter
+from toporepro.data.text_store import TextWriter
+from toporepro.data.tokenizer import train_tokenizer
 from toporepro.paths import ModelPaths
 from toporepro.provenance import sha256
 from toporepro.spec import DataSpec, Recipe, TopoSpec, TrainSpec, encode
@@ -48,6 +50,36 @@ def prototypes(folder: Path, *, count: int = 120, side: int = 8, channels: int =
         images = np.clip(centres[labels] + noise, 0, 255).astype(np.uint8)
         writer.write_split(name, size, [(images, labels)])
     return writer.finish()
+
+
+def sentences(folder: Path, *, count: int = 400) -> Path:
+    """Sentences of few words, each of which tells what may follow; the path of the index."""
+    generator = np.random.default_rng(0)
+    verbs = {"cat": "sleeps", "dog": "barks", "cats": "sleep", "dogs": "bark"}
+    nouns = list(verbs)
+    lines = [
+        f"The {noun} {verbs[noun]} near the {other}."
+        for noun, other in generator.choice(nouns, (count, 2)).tolist()
+    ]
+    tokenizer = train_tokenizer(lines, 280)
+    writer = TextWriter(folder, source="grammar", options={}, tokenizer=tokenizer)
+    writer.write_split("train", lines)
+    writer.write_split("validation", lines[: count // 8])
+    return writer.finish()
+
+
+GPT = {"context": 16, "width": 32, "depth": 2, "heads": 2, "mlp": 64}
+GPT_SPEC: dict[str, Any] = {
+    "architecture": "nanogpt",
+    "model": GPT,
+    "optimizer": "adamw",
+    "lr": 3e-3,
+    "betas": (0.9, 0.95),
+    "weight_decay": 0.1,
+    "clip": 1.0,
+    "batch": 16,
+    "topo": {"tau": 1.0, "phi": 4.0},
+}
 
 
 def tiny_spec(

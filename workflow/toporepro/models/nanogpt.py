@@ -53,11 +53,6 @@ def layers(options: Options) -> dict[str, int]:
     return {f"transformer.h.{block}.mlp.c_fc": options.mlp for block in range(options.depth)}
 
 
-def attended(options: Options) -> list[int]:
-    """How many tokens, at most, one token attends to in each block."""
-    return [options.context] * options.depth
-
-
 def flops(options: Options, inputs: TextInputs) -> int:
     """Operations of a forward pass of one sequence; a multiply-add is two."""
     return decoder_flops(

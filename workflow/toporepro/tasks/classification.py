@@ -47,7 +47,8 @@ class Classification:
         height, width, channels = self.data.shape
         return Inputs(channels=channels, height=height, width=width, classes=len(self.data.classes))
 
-    def work(self, network: nn.Module) -> Work:
+    @property
+    def work(self) -> Work:
         return Work()
 
     def build(self) -> nn.Module:

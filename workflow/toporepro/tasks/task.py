@@ -68,7 +68,8 @@ class Task(Protocol):
     def inputs(self) -> AnyInputs:
         """What the network takes in; written into checkpoints."""
 
-    def work(self, network: nn.Module) -> Work:
+    @property
+    def work(self) -> Work:
         """What a sample is, and takes."""
 
     def build(self) -> nn.Module:

@@ -146,7 +146,7 @@ class Training:
             steps=plan.steps,
             first=self.step,
             batch=recipe.batch,
-            work=self.task.work(self.network),
+            work=self.task.work,
             peak=self.group.world * peak_flops(device, recipe.precision),
         )
         if self.group.first:
