@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_training import start_group, tiny_spec
+from tiny_training import GPT_SPEC, start_group, tiny_spec
 from torch import nn
 
 from toporepro import models
@@ -53,6 +53,14 @@ def test_two_processes_equal_one_with_batchnorm(
     train(spec, coloured, one := ModelPaths(tmp_path / "one"))
     start_group(spec, coloured, out, 2)
     assert largest_difference(one, out) < 1e-4
+
+
+def test_two_processes_train_a_gpt_as_one(text: Path, out: ModelPaths, tmp_path: Path) -> None:
+    spec = tiny_spec(**(GPT_SPEC | {"optimizer": "sgd", "lr": 0.1, "accumulate": 2, "epochs": 1}))
+    train(spec, text, one := ModelPaths(tmp_path / "one"))
+    start_group(spec, text, out, 2)
+    assert models.read_metadata(out.weights).step > 10
+    assert largest_difference(one, out) < 1e-5
 
 
 def test_two_processes_mix_repeat_and_average_as_one(

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,18 +50,15 @@ class Language:
 
     spec: TrainSpec
     data: PreparedText
+    inputs: TextInputs
 
     @property
     def samples(self) -> int:
         return count_windows(self.data.split("train"), self.inputs.context)
 
     @property
-    def inputs(self) -> TextInputs:
-        return text_inputs(self.spec, self.data.vocabulary)
-
-    @property
     def work(self) -> Work:
-        plugin = family(self.spec.architecture)
+        plugin: Any = family(self.spec.architecture)
         flops = plugin.flops(decode(plugin.Options, self.spec.model), self.inputs)
         # The backward pass multiplies twice for each product of the forward pass.
         return Work("tokens", self.inputs.context, 3.0 * flops)
@@ -106,9 +104,7 @@ class Language:
 
     def _cross_entropy(self, logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
         real = logits[..., : self.inputs.vocabulary].float()
-        return functional.cross_entropy(
-            real.flatten(0, 1), targets.flatten(), reduction=reduction
-        )
+        return functional.cross_entropy(real.flatten(0, 1), targets.flatten(), reduction=reduction)
 
 
 @dataclass(frozen=True)
@@ -146,7 +142,8 @@ def open_task(spec: TrainSpec, data: Path) -> Language:
         value = getattr(spec.recipe, name)
         if value != defaults[name]:
             raise SpecError(f"recipe.{name}={value!r}: language has no such thing; leave it out")
-    task = Language(spec, PreparedText.open(data))
+    text = PreparedText.open(data)
+    inputs = text_inputs(spec, text.vocabulary)
     for split in ("train", "validation"):
-        count_windows(task.data.split(split), task.inputs.context)
-    return task
+        count_windows(text.split(split), inputs.context)
+    return Language(spec, text, inputs)
