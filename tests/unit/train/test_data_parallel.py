@@ -22,7 +22,7 @@ RESNET: dict[str, Any] = {
     "model": {"width": 0.25},
     "optimizer": "sgd",
     "lr": 0.01,
-    "epochs": 3,
+    "epochs": 1,  # three steps: soon after, rounding decides on which side of a ReLU a unit falls
     "topo": {"tau": 2.0},
 }
 
@@ -52,7 +52,7 @@ def test_two_processes_equal_one_with_batchnorm(
     spec = tiny_spec(**RESNET)
     train(spec, coloured, one := ModelPaths(tmp_path / "one"))
     start_group(spec, coloured, out, 2)
-    assert largest_difference(one, out) < 1e-4
+    assert largest_difference(one, out) < 1e-5
 
 
 def test_two_processes_train_a_gpt_as_one(text: Path, out: ModelPaths, tmp_path: Path) -> None:
