@@ -90,7 +90,7 @@ def test_responses_are_means_of_z_scores(
               for split, test in (("train", False), ("test", True))}  # fmt: skip
     assert len(images["test"]) <= shared
     for split, seen in (("train", one.train), ("test", one.test)):
-        values = seen.responses()
+        values = seen.responses(np.arange(len(voxels)))
         assert values.shape == (len(images[split]), len(voxels))
         for column in (0, len(voxels) // 2, len(voxels) - 1):
             mine = expected[tuple(voxels[column])]

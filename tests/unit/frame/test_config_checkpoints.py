@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from toporepro.config import ConfigError, resolve
-from toporepro.data import mnist
+from toporepro.data import mnist, nsd
 from toporepro.spec import NOT_TRAINED, CheckpointSpec, Recipe, SpecError
 
 ROOT = Path(__file__).parents[3]
@@ -125,3 +125,40 @@ def test_released_says_what_is_not_published() -> None:
         assert resolved.preset.families[name].taus == (0,)
     assert len(substitutes) == 3
     assert not any(str(ROOT) in why for why in resolved.absent.values())
+
+
+def with_brain(**entry: Any) -> Any:
+    return {
+        "data": {"nsd": {"source": "nsd", "optional": True, "options": {"size": 24}, **entry}},
+        "families": {"resnet18": {"measures": ["accuracy", "brain", "selectivity"]}},
+        "measures": {
+            "brain": {"stimuli": ["nsd/test"]},
+            "selectivity": {"stimuli": ["localizer", "nsd/test"]},
+        },
+    }
+
+
+@pytest.mark.parametrize("absent", [None, "no betas in\n data/nsd"])
+def test_measures_do_without_an_optional_dataset_that_is_absent(
+    absent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nsd, "missing", lambda options, raw: absent)
+    resolved = tiny(**with_brain())
+    measured = resolved.model("resnet18", "0", 0).measure
+    assert ("nsd" in resolved.datasets) == ("nsd" in measured.stimuli) == (absent is None)
+    assert ("brain" in measured.measures) == (absent is None)
+    shown = ("localizer", "nsd/test") if absent is None else ("localizer",)
+    assert measured.measures["selectivity"]["stimuli"] == shown
+    why = "no betas in data/nsd"
+    names = ("brain on nsd", "selectivity on nsd")
+    assert resolved.absent == ({} if absent is None else dict.fromkeys(names, why))
+
+
+def test_what_cannot_be_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"data\.nsd\.optional: digits is never missing"):
+        tiny(**with_brain(source="digits", options={}))
+    monkeypatch.setattr(nsd, "missing", lambda options, raw: "absent")
+    changes = with_brain()
+    changes["families"] = {"resnet18": {"measures": ["brain"]}}
+    with pytest.raises(ConfigError, match=r"families\.resnet18\.measures: none without nsd"):
+        tiny(**changes)

@@ -51,6 +51,7 @@ def models_of(
     measures: Mapping[str, dict[str, Any]],
     root: Path,
 ) -> Iterator[Model]:
+    lacking = _lacking(preset, root)
     for name, family in preset.families.items():
         where = f"families.{name}"
         if not NAME.fullmatch(name):
@@ -82,7 +83,13 @@ def models_of(
                     control=family.control,
                     checkpoint=checkpoints.get(tau),
                 )
-                chosen = {key: measures[key] for key in sorted(family.measures)}
+                chosen = {
+                    key: options
+                    for key in sorted(family.measures)
+                    if (options := _without(lacking, measures[key])) is not None
+                }
+                if not chosen:
+                    raise ConfigError(f"{where}.measures: none without {', '.join(lacking)}")
                 measure_spec = MeasureSpec(
                     preset=preset_name,
                     family=name,
@@ -176,10 +183,47 @@ def stand_ins(preset: Preset, root: Path) -> dict[str, str]:
     for family in preset.families.values():
         shown = _shown_data(preset, family, root)
         if shown != family.data:
-            why = " ".join((_missing(preset, family.data, root) or "").split())
-            why = why.replace(f"{root}/", "")  # results do not depend on where the repository is
+            why = _told(_missing(preset, family.data, root), root)
             found[f"accuracy on {family.data}"] = f"{shown} stands in for it: {why}"
     return found
+
+
+def left_out(
+    preset: Preset, measures: Mapping[str, Mapping[str, Any]], root: Path
+) -> dict[str, str]:
+    """What is not measured because an optional dataset is absent, and why."""
+    lacking = _lacking(preset, root)
+    taken = {name for family in preset.families.values() for name in family.measures}
+    return {
+        f"{measure} on {dataset}": lacking[dataset]
+        for measure in measures
+        if measure in taken
+        for dataset in stimulus_datasets(measures[measure])
+        if dataset in lacking
+    }
+
+
+def _lacking(preset: Preset, root: Path) -> dict[str, str]:
+    """Optional datasets whose files are absent, and which are, in words."""
+    found = {}
+    for name, entry in preset.data.items():
+        if entry.optional and (why := _missing(preset, name, root)) is not None:
+            found[name] = _told(why, root)
+    return found
+
+
+def _without(lacking: typing.Container[str], options: dict[str, Any]) -> dict[str, Any] | None:
+    """A measure's options without stimuli of these datasets; ``None`` if it has no others."""
+    if not any(name in lacking for name in stimulus_datasets(options)):
+        return options
+    named = options["stimuli"]
+    kept = [] if isinstance(named, str) else [n for n in named if n.split("/")[0] not in lacking]
+    return {**options, "stimuli": tuple(kept)} if kept else None
+
+
+def _told(why: str | None, root: Path) -> str:
+    """A reason on one line; results do not depend on where the repository is."""
+    return " ".join((why or "").split()).replace(f"{root}/", "")
 
 
 def _tau(where: str, tau: float) -> str:
@@ -221,13 +265,15 @@ def _check_sheets(where: str, family: Family, model: Mapping[str, Any]) -> None:
                 raise ConfigError(f"{where}.phi={family.phi:g}: layer {layer}: {problem.message}")
 
 
-def check_stand_ins(preset: Preset) -> None:
+def check_data(preset: Preset) -> None:
+    """Raises ConfigError if a dataset that has a stand-in, or is optional, cannot be so."""
     for name, entry in preset.data.items():
         where = f"data.{name}.instead={entry.instead!r}"
-        if entry.instead is None:
-            continue
-        if entry.instead not in preset.data or entry.instead == name:
+        if entry.instead is not None and (
+            entry.instead not in preset.data or entry.instead == name
+        ):
             others = [other for other in preset.data if other != name]
             raise ConfigError(f"{where}: {nearest(entry.instead, others)}")
-        if not hasattr(find("data", entry.source), "missing"):
-            raise ConfigError(f"{where}: {entry.source} is never missing")
+        for key, said in ((where, entry.instead), (f"data.{name}.optional", entry.optional)):
+            if said and not hasattr(find("data", entry.source), "missing"):
+                raise ConfigError(f"{key}: {entry.source} is never missing")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toporepro.config.jobs import Model, check_stand_ins, models_of, options_of, stand_ins
+from toporepro.config.jobs import Model, check_data, left_out, models_of, options_of, stand_ins
 from toporepro.config.presets import differences, inherit, merge, preset_names, read_preset
 from toporepro.config.schema import Machine, Preset, User
 from toporepro.config.validate import ConfigError, validate
@@ -108,7 +108,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
         key: options_of("measure", key, options, f"measures.{key}")
         for key, options in preset.measures.items()
     }
-    check_stand_ins(preset)
+    check_data(preset)
     models = tuple(models_of(name, preset, datasets, measures, root))
     _check_figures(preset)
     return Resolved(
@@ -123,7 +123,11 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
         },
         models=models,
         differences=tuple(differences(before, merged)),
-        absent={**preset.absent, **stand_ins(preset, root)},
+        absent={
+            **preset.absent,
+            **stand_ins(preset, root),
+            **left_out(preset, measures, root),
+        },
     )
 
 

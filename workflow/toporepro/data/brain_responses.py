@@ -9,8 +9,8 @@ names them under ``extra.brain``. What answers is called a voxel, whatever it is
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,23 @@ class Seen:
     Attributes:
         rows: the stimuli's numbers in the split, ascending, (stimuli,).
         repeats: how often each was shown, (stimuli,).
-        file: their responses, float32 (voxels, stimuli).
+        file: responses, float32 (voxels, stimuli shown).
+        columns: which of these the stimuli are.
     """
 
     rows: Integers
     repeats: Integers
     file: Path
+    columns: Integers
 
-    def responses(self, voxels: Integers | slice = slice(None)) -> npt.NDArray[np.float32]:
+    def some(self, chosen: Integers) -> Seen:
+        """Only the stimuli ``chosen``, by their place among these."""
+        return Seen(self.rows[chosen], self.repeats[chosen], self.file, self.columns[chosen])
+
+    def responses(self, voxels: Integers) -> npt.NDArray[np.float32]:
         """Mean responses of some voxels, (stimuli, voxels)."""
         mapped = np.load(self.file, mmap_mode="r", allow_pickle=False)
-        return np.ascontiguousarray(mapped[voxels].T)
+        return np.ascontiguousarray(mapped[voxels].T[self.columns])
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,11 @@ class Participant:
     maps: Mapping[str, Floats]
     train: Seen
     test: Seen
+
+    def shown(self, choose: Callable[[int], Integers]) -> Participant:
+        """The same participant, shown less: ``choose`` says which of so many stimuli of a split."""
+        train, test = (seen.some(choose(len(seen.rows))) for seen in (self.train, self.test))
+        return replace(self, train=train, test=test)
 
 
 def participants(index: Path, extra: Mapping[str, Any]) -> tuple[Participant, ...]:
@@ -98,7 +109,7 @@ def _read(folder: Path, name: str, regions: Sequence[str]) -> Participant:
             shape = np.load(responses, mmap_mode="r", allow_pickle=False).shape
             if shape != (len(arrays["ncsnr"]), len(rows)):
                 raise ValueError(f"{responses.name} is {shape}")
-            seen[split] = Seen(rows, repeats, responses)
+            seen[split] = Seen(rows, repeats, responses, np.arange(len(rows)))
         found = zip(regions, arrays["members"], strict=True)
         return Participant(
             name=name,

@@ -71,6 +71,12 @@ def extent(options: Options) -> Extent:
     )
 
 
+def missing(options: Options, raw: Path) -> str | None:
+    """What of the user's own files is absent, in words; ``None`` if the folder is there."""
+    root = raw / "stimuli"
+    return None if root.is_dir() else f"{root} not found"
+
+
 def local_files(options: Options, raw: Path) -> tuple[Path, ...]:
     """The pictures that are read.
 
