@@ -338,6 +338,6 @@ def stimulus_datasets(options: Mapping[str, Any]) -> tuple[str, ...]:
 
     A name without a slash is a split of the network's own data.
     """
-    named = options.get("stimuli", ())
+    named = options.get("stimuli") or ()
     named = (named,) if isinstance(named, str) else named
     return tuple(dict.fromkeys(name.split("/")[0] for name in named if "/" in name))

@@ -112,6 +112,10 @@ def test_numbers_may_come_as_text() -> None:
             {"families": {"mlp": {"architecture": "mpl"}}},
             r"families\.mlp\.architecture='mpl': .*mlp",
         ),
+        (
+            {"measures": {"loss": {}}, "families": {"mlp": {"measures": ["loss"]}}},
+            r"families\.mlp\.measures: 'loss': .*task is language",
+        ),
         ({"families": {"mlp": {"data": "digit"}}}, r"families\.mlp\.data='digit': .*digits"),
         ({"families": {"mlp": {"measures": ["accurcy"]}}}, r"families\.mlp\.measures: 'accurcy'"),
         ({"families": {"mlp": {"taus": [-1]}}}, r"families\.mlp\.taus: tau=.*at least 0"),

@@ -64,6 +64,7 @@ def models_of(
         taus = _distinct(f"{where}.taus", [_tau(f"{where}.taus", tau) for tau in family.taus])
         seeds = _distinct(f"{where}.seeds", family.seeds)
         model = options_of("models", family.architecture, family.model, where)
+        _check_tasks(where, family)
         checkpoints = _checkpoints(where, family, taus)
         recipe = _recipe(where, family, preset.snapshots)
         _check_sheets(where, family, model)
@@ -252,6 +253,17 @@ def _topo(where: str, family: Family, tau: str) -> TopoSpec:
         )
     except SpecError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_tasks(where: str, family: Family) -> None:
+    task = find("models", family.architecture).TASK
+    for measure in family.measures:
+        of = getattr(find("measure", measure), "TASK", task)
+        if of != task:
+            raise ConfigError(
+                f"{where}.measures: {measure!r}: of networks whose task is {of}, and that of "
+                f"{family.architecture} is {task}"
+            )
 
 
 def _check_sheets(where: str, family: Family, model: Mapping[str, Any]) -> None:

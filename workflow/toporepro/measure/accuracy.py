@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
 ON_SNAPSHOTS = True
+TASK = "classification"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,8 @@ def measure(subject: Subject, options: Options) -> Result:
     """
     statistics = subject.statistics(options.stimuli, options.precision)
     return Result(
-        (
-            Row("", options.stimuli, "accuracy", statistics.accuracy),
-            Row("", options.stimuli, "loss", statistics.loss),
+        tuple(
+            Row("", options.stimuli, metric, statistics.scores[metric])
+            for metric in ("accuracy", "loss")
         )
     )

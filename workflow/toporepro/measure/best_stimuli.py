@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
 ON_SNAPSHOTS = False
+TASK = "classification"
 QUANTITIES = {"best_stimulus": Quantity(label="Best images", index="rank")}
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
 ON_SNAPSHOTS = False
+TASK = "classification"
 Spacing = Literal["width", "count", "unit"]
 Coordinates = Literal["factor", "size"]
 LAYER, RECTIFIED = "layer", "rectified"

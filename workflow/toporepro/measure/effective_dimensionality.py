@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toporepro.measure.precision import Precision
+from toporepro.measure.precision import TOKENS, Precision
 from toporepro.measure.result import Floats, Result, per_layer
 
 if TYPE_CHECKING:
-    from toporepro.measure.subject import Subject
+    from toporepro.measure.network import Network
 
 ON_SNAPSHOTS = True
 
@@ -31,17 +31,19 @@ class Options:
     """Options of ``effective_dimensionality``.
 
     Attributes:
-        stimuli: split whose images are shown.
+        stimuli: split that is shown; left out, the one that the task is tested on.
         precision: of the forward pass.
+        tokens: of text, consecutive ones whose mean response is one stimulus; 1 takes each alone.
     """
 
-    stimuli: str = "test"
+    stimuli: str | None = None
     precision: Precision = "float32"
+    tokens: int = TOKENS
 
 
-def measure(subject: Subject, options: Options) -> Result:
+def measure(subject: Network, options: Options) -> Result:
     """Both estimates, per layer and averaged over layers."""
-    statistics = subject.statistics(options.stimuli, options.precision)
+    statistics = subject.statistics(options.stimuli, options.precision, options.tokens)
     plain, corrected = {}, {}
     for layer, moments in statistics.moments.items():
         covariance = moments.covariance()
@@ -49,8 +51,8 @@ def measure(subject: Subject, options: Options) -> Result:
         corrected[layer] = corrected_ratio(covariance, moments.fourth_power(), moments.count)
     return Result(
         (
-            *per_layer("effective_dimensionality", options.stimuli, plain),
-            *per_layer("effective_dimensionality_corrected", options.stimuli, corrected),
+            *per_layer("effective_dimensionality", statistics.stimuli, plain),
+            *per_layer("effective_dimensionality_corrected", statistics.stimuli, corrected),
         )
     )
 

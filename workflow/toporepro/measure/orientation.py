@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
 ON_SNAPSHOTS = True
+TASK = "classification"
 QUANTITIES = {
     "orientation_preferred": Quantity(
         label="Preferred orientation",

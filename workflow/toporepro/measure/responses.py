@@ -2,13 +2,14 @@
 
 The response of a unit is the output of its layer itself: of a convolution before batch
 normalisation and before the rectifier (as the authors' hooks take it), averaged over positions; of
-a linear layer, averaged over tokens where there are several.
+a linear layer, averaged over tokens where there are several (patches of an image), or, of text,
+token by token.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +23,11 @@ class ResponseError(RuntimeError):
 
 
 def stream(
-    module: nn.Module, layers: Sequence[str], batches: Iterable[Tensor], precision: Precision
+    module: nn.Module,
+    layers: Sequence[str],
+    batches: Iterable[Tensor],
+    precision: Precision,
+    reduce: Callable[[nn.Module, Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
     """Run a network over batches of inputs and yield each batch's responses and outputs.
 
@@ -32,6 +37,7 @@ def stream(
         batches: inputs, one batch after the other.
         precision: of the forward pass; ``bfloat16`` is autocast. Averages over positions and all
             that is yielded are float32.
+        reduce: what becomes of a layer and its output; left out, :func:`per_unit`.
 
     Yields:
         Responses by layer, each (stimuli, units), and the network's outputs.
@@ -39,7 +45,7 @@ def stream(
     Raises:
         ResponseError: if a layer took no part, or answers with values that are not finite.
     """
-    with _recording(module, layers) as found:
+    with _recording(module, layers, reduce or per_unit) as found:
         for inputs in batches:
             found.clear()
             kind, mixed = inputs.device.type, precision == "bfloat16"
@@ -58,12 +64,14 @@ def stream(
 
 
 @contextlib.contextmanager
-def _recording(module: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def _recording(
+    module: nn.Module, layers: Sequence[str], reduce: Callable[[nn.Module, Tensor], Tensor]
+) -> Iterator[dict[str, Tensor]]:
     found: dict[str, Tensor] = {}
 
     def hook(name: str) -> Any:
         def record(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-            found[name] = per_unit(layer, output)
+            found[name] = reduce(layer, output)
 
         return record
 
@@ -81,6 +89,11 @@ def per_unit(layer: nn.Module, output: Tensor) -> Tensor:
     if output.ndim > 2:
         return output.flatten(start_dim=1, end_dim=-2).mean(dim=1, dtype=torch.float32)
     return output.to(torch.float32, copy=True)  # a rectifier that follows may work in place
+
+
+def per_token(layer: nn.Module, output: Tensor) -> Tensor:
+    """A linear layer's output as it is, (stimuli, tokens, units), float32."""
+    return output.to(torch.float32, copy=True)
 
 
 @contextlib.contextmanager

@@ -20,12 +20,12 @@ import torch
 
 from toporepro import models
 from toporepro.code import code_hash, stage_modules
-from toporepro.data.cropped import open_images
-from toporepro.data.store import PreparedImages
 from toporepro.measure import cache
+from toporepro.measure.network import Network, topographic_layers
 from toporepro.measure.result import Result, Row
-from toporepro.measure.subject import Subject, topographic_layers
+from toporepro.measure.shown import Images, Text, open_shown
 from toporepro.measure.tables import Measured, write_rows, write_units
+from toporepro.models.family import family
 from toporepro.paths import ModelPaths
 from toporepro.plugins import find
 from toporepro.provenance import progress, sha256, write_manifest
@@ -67,46 +67,48 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
         DataError: if the data is missing or damaged.
     """
     attempt = f"{time.time():.6f}"
-    measures = _measures(spec)
     torch.set_num_threads(spec.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trained = models.read_metadata(model.weights).spec
-    images = open_images(data, trained.recipe.test_pixels, trained.recipe.test_ratio)
+    measures = _measures(spec, family(trained.architecture).TASK)
     if len(stimuli) != len(spec.stimuli):
         named = ", ".join(sorted(spec.stimuli)) or "none"
         raise SpecError(f"stimuli: {len(stimuli)} given, but the spec names {named}")
-    sets = {
-        name: PreparedImages.open(path)
-        for name, path in zip(sorted(spec.stimuli), stimuli, strict=True)
-    }
-    set_digests = {name: sha256(item.index) for name, item in sets.items()}
+    sets = dict(zip(sorted(spec.stimuli), stimuli, strict=True))
+    shown = open_shown(trained, data, sets)
+    set_digests = {name: sha256(index) for name, index in sets.items()}
     sheets = {name: sheet_shape(units) for name, units in topographic_layers(trained).items()}
     checkpoints = _checkpoints(model, trained.recipe.snapshots)
     data_digest = sha256(data)
     found: list[Measured] = []
     entries: list[cache.Entry] = []
     for number, checkpoint in enumerate(checkpoints, start=1):
-        subject: Subject | None = None
+        subject: Network | None = None
         for item in measures:
             if not (checkpoint.final or item.plugin.ON_SNAPSHOTS):
                 continue
             path = model.measure_state / checkpoint.path.stem / f"{item.name}.result"
-            shown = {name: set_digests[name] for name in stimulus_datasets(asdict(item.options))}
-            digests = {"data": data_digest, **({"stimuli": shown} if shown else {})}
-            key = _key(item, trained.architecture, checkpoint, digests, spec, device)
+            using = {name: set_digests[name] for name in stimulus_datasets(asdict(item.options))}
+            digests = {"data": data_digest, **({"stimuli": using} if using else {})}
+            key = _key(
+                item,
+                (shown.code, f"models.{trained.architecture}"),
+                checkpoint,
+                digests,
+                spec,
+                device,
+            )
             entry = _kept(path, key)
             what = f"[{number}/{len(checkpoints)}] step {checkpoint.step}: {item.name}"
             if entry is None:
                 progress(what)
                 started = time.monotonic()
-                subject = subject or Subject.load(
+                subject = subject or shown.load(
                     checkpoint.path,
-                    images,
                     seed=spec.seed,
                     final=checkpoint.final,
                     device=device,
                     limit=spec.images,
-                    stimuli=sets,
                 )
                 result: Result = item.plugin.measure(subject, item.options)
                 entry = cache.Entry(result, attempt, time.monotonic() - started)
@@ -116,7 +118,7 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
             entries.append(entry)
             found.append(Measured(checkpoint.step, sheets, entry.result))
     if spec.images is not None:
-        found.append(Measured(checkpoints[-1].step, sheets, _cut(found, images, spec.images)))
+        found.append(Measured(checkpoints[-1].step, sheets, _cut(found, shown, spec.images)))
     write_rows(model.measures, spec, found)
     write_units(model.units, spec, found)
     plugins = [f"measure.{item.name}" for item in measures]
@@ -133,14 +135,15 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
     )
 
 
-def _cut(found: Sequence[Measured], images: PreparedImages, limit: int) -> Result:
-    """Rows ``images``: how many were shown of each split that was cut to the limit."""
-    shown = sorted({row.stimuli for item in found for row in item.result.rows})
-    cut = [name for name in shown if name in images.splits and images.splits[name].count > limit]
-    return Result(tuple(Row("", name, "images", float(limit)) for name in cut))
+def _cut(found: Sequence[Measured], shown: Images | Text, limit: int) -> Result:
+    """Rows ``images``, or ``windows``: how many were shown of each split that was cut."""
+    counts = shown.counts()
+    used = sorted({row.stimuli for item in found for row in item.result.rows})
+    cut = [name for name in used if counts.get(name, 0) > limit]
+    return Result(tuple(Row("", name, shown.of_what, float(limit)) for name in cut))
 
 
-def _measures(spec: MeasureSpec) -> list[_Measure]:
+def _measures(spec: MeasureSpec, task: str) -> list[_Measure]:
     measures = []
     for name, given in sorted(spec.measures.items()):
         plugin = find("measure", name)
@@ -148,6 +151,8 @@ def _measures(spec: MeasureSpec) -> list[_Measure]:
             options = decode(plugin.Options, given)
         except SpecError as error:
             raise SpecError(f"measures.{name}: {error}") from None
+        if getattr(plugin, "TASK", task) != task:
+            raise SpecError(f"measures.{name}: of networks whose task is {plugin.TASK}, not {task}")
         measures.append(_Measure(name, plugin, options))
     return measures
 
@@ -163,7 +168,7 @@ def _checkpoints(model: ModelPaths, snapshots: int) -> list[_Checkpoint]:
 
 def _key(
     item: _Measure,
-    architecture: str,
+    modules: tuple[str, ...],
     checkpoint: _Checkpoint,
     digests: Mapping[str, Any],
     spec: MeasureSpec,
@@ -172,10 +177,7 @@ def _key(
     content = {
         "measure": item.name,
         "options": encode(item.options),
-        "code": code_hash(
-            f"toporepro.{module}"
-            for module in (f"measure.{item.name}", "measure.subject", f"models.{architecture}")
-        ),
+        "code": code_hash(f"toporepro.{module}" for module in (f"measure.{item.name}", *modules)),
         "weights": checkpoint.digest,
         "final": checkpoint.final,
         **digests,

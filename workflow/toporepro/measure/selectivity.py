@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from toporepro.measure.subject import Subject
 
 ON_SNAPSHOTS = True
+TASK = "classification"
 QUANTITIES = {
     "selectivity_t": Quantity(
         label="Category selectivity",

@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from toporepro.measure.correlation import correlations, standardised
-from toporepro.measure.precision import Precision
+from toporepro.measure.precision import TOKENS, Precision
 from toporepro.measure.result import Floats, Result, UnitValues, per_layer
 from toporepro.measure.sheet_pairs import DistanceBins, distance_bins, queen_pairs
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.measure.subject import Subject
+    from toporepro.measure.network import Network
 
 ON_SNAPSHOTS = True
 Live = npt.NDArray[np.bool_]
@@ -39,13 +39,17 @@ class Options:
     """Options of ``smoothness``.
 
     Attributes:
-        stimuli: split whose images are shown. precision: of the forward pass. bins: equal-width
-        distance bins, from 0 to the sheet's largest distance; empty ones drop out. shuffles:
-        shuffles of the units that the null is the mean of.
+        stimuli: split that is shown; left out, the one that the task is tested on.
+        precision: of the forward pass.
+        tokens: of text, consecutive ones whose mean response is one stimulus; 1 takes each alone.
+        bins: equal-width distance bins, from 0 to the sheet's largest distance; empty ones drop
+            out.
+        shuffles: shuffles of the units that the null is the mean of.
     """
 
-    stimuli: str = "test"
+    stimuli: str | None = None
     precision: Precision = "float32"
+    tokens: int = TOKENS
     bins: int = 20
     shuffles: int = 100
 
@@ -56,22 +60,19 @@ class Options:
             raise SpecError(f"shuffles={self.shuffles}: at least 1")
 
 
-def measure(subject: Subject, options: Options) -> Result:
+def measure(subject: Network, options: Options) -> Result:
     """All four, per layer and averaged over layers; of a final model also the curves.
+
+    TDANN's needs stimuli that have classes: there is none of text.
 
     Quantities: ``correlation_at_distance`` and ``distance`` (mean over the bin's pairs), by bin.
     """
-    statistics = subject.statistics(options.stimuli, options.precision)
-    found: dict[str, dict[str, float]] = {
-        name: {}
-        for name in (
-            "smoothness",
-            "smoothness_null",
-            "smoothness_minus_null",
-            "smoothness_tdann",
-            "morans_i",
-        )
-    }
+    statistics = subject.statistics(options.stimuli, options.precision, options.tokens)
+    found: dict[str, dict[str, float]] = {}
+
+    def say(name: str, layer: str, value: float) -> None:
+        found.setdefault(name, {})[layer] = value
+
     curves: list[UnitValues] = []
     for layer, moments in statistics.moments.items():
         bins = distance_bins(*subject.sheet(layer), options.bins)
@@ -79,16 +80,17 @@ def measure(subject: Subject, options: Options) -> Result:
         curve = bins.curve(matrix, live)
         raw = extent(curve)
         null = shuffled_extent(matrix, live, bins, options.shuffles, _seed(subject.seed, layer))
-        found["smoothness"][layer] = raw
-        found["smoothness_null"][layer] = null
-        found["smoothness_minus_null"][layer] = raw - null
-        found["smoothness_tdann"][layer] = tdann(statistics.profiles[layer], bins)
-        found["morans_i"][layer] = morans_i(matrix, live, *subject.sheet(layer))
+        say("smoothness", layer, raw)
+        say("smoothness_null", layer, null)
+        say("smoothness_minus_null", layer, raw - null)
+        if layer in statistics.profiles:
+            say("smoothness_tdann", layer, tdann(statistics.profiles[layer], bins))
+        say("morans_i", layer, morans_i(matrix, live, *subject.sheet(layer)))
         if subject.final:
             curves.append(UnitValues(layer, "correlation_at_distance", curve, per_unit=False))
             curves.append(UnitValues(layer, "distance", bins.distances, per_unit=False))
     rows = [
-        row for name, values in found.items() for row in per_layer(name, options.stimuli, values)
+        row for name, values in found.items() for row in per_layer(name, statistics.stimuli, values)
     ]
     return Result(tuple(rows), tuple(curves))
 

@@ -1,4 +1,4 @@
-"""The network under measurement, and what it answers to which stimuli."""
+"""A network of images under measurement, and what it answers to which stimuli."""
 
 from __future__ import annotations
 
@@ -12,76 +12,40 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from toporepro import models
 from toporepro.data.loader import as_input
 from toporepro.data.store import PreparedImages, Split
 from toporepro.measure.moments import Moments
+from toporepro.measure.network import Network, SetStatistics, topographic_layers
 from toporepro.measure.precision import Precision
 from toporepro.measure.responses import stream
 from toporepro.measure.result import Floats
 from toporepro.models import Inputs, family
 from toporepro.provenance import progress
-from toporepro.sheet import sheet_shape
-from toporepro.spec import SpecError, TrainSpec, nearest
+from toporepro.spec import SpecError, nearest
 
 # Images a forward pass: a CPU's caches want few, a GPU many.
 _AT_ONCE = {"cpu": 64, "cuda": 512}
 
 
-@dataclass(frozen=True)
-class SetStatistics:
-    """What one pass over one split told.
+@dataclass(kw_only=True)
+class Subject(Network):
+    """A checkpoint of a network of images, ready to be measured.
 
     Attributes:
-        moments: of every topographic layer's responses.
-        profiles: layer → mean response to each class that occurs, (units, classes).
-        accuracy: share of images whose largest output is their label's; ``nan``, as is the loss, if
-            the network does not know the data's classes.
-        loss: mean cross-entropy, without label smoothing, in nats. Outputs are means over an image
-            and its mirror image where the recipe tests so (``test_flip``).
-    """
-
-    moments: dict[str, Moments]
-    profiles: dict[str, Floats]
-    accuracy: float
-    loss: float
-
-
-@dataclass
-class Subject:
-    """One checkpoint, ready to be measured.
-
-    Attributes:
-        module: the network, in evaluation mode.
-        spec: how it was trained.
         inputs: the shape of its images and the number of classes.
         images: the prepared data that it is shown.
-        step: optimiser steps it has taken.
-        seed: the model's seed; shuffles start from it.
-        final: whether this is the trained network and not a snapshot on the way.
-        device: where it computes.
-        layers: its topographic layers and their numbers of units.
-        limit: most images shown of a split, evenly spaced; ``None`` shows all.
         labelled: whether the data's labels are the network's own classes.
         stimuli: other prepared images, by the name that a measure's ``stimuli`` gives them.
     """
 
-    module: nn.Module
-    spec: TrainSpec
     inputs: Inputs
     images: PreparedImages
-    step: int
-    seed: int
-    final: bool
-    device: torch.device
-    layers: dict[str, int]
-    limit: int | None = None
     labelled: bool = True
     stimuli: Mapping[str, PreparedImages] = field(default_factory=dict)
-    _passes: dict[tuple[str, str], SetStatistics] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(
@@ -136,27 +100,13 @@ class Subject:
             stimuli=stimuli or {},
         )
 
-    def sheet(self, layer: str) -> tuple[int, int]:
-        """Height and width of a layer's cortical sheet."""
-        return sheet_shape(self.layers[layer])
+    @property
+    def pixels(self) -> int:
+        return self.inputs.channels * self.inputs.height * self.inputs.width
 
-    def first_layer(self) -> str:
-        """The topographic layer nearest to the input."""
-        return next(iter(self.layers))
-
-    def statistics(self, stimuli: str, precision: Precision) -> SetStatistics:
-        """Everything that measures want of a split, from one pass that they share.
-
-        Memory does not depend on the number of images.
-
-        Raises:
-            DataError: if the data has no such split.
-            ResponseError: if a layer's responses are missing or not finite.
-        """
-        key = (stimuli, precision)
-        if key not in self._passes:
-            self._passes[key] = self._pass(stimuli, precision)
-        return self._passes[key]
+    @property
+    def tested(self) -> str:
+        return "test"
 
     def responses(self, layer: str, inputs: Floats, precision: Precision = "float32") -> Floats:
         """Responses of one layer to a few stimuli, given just as the network takes them.
@@ -219,18 +169,45 @@ class Subject:
         _, split = self.stimulus_set(stimuli)
         return self._inputs(split.images, self.chosen(len(split)))
 
-    def _pass(self, stimuli: str, precision: Precision) -> SetStatistics:
-        split = self.images.split(stimuli)
-        chosen = self.chosen(len(split))
-        labels = torch.from_numpy(np.array(split.labels[chosen])).to(self.device)
-        progress(f"  {len(labels)} {stimuli} images through {len(self.layers)} layers")
+    def scores(self, stimuli: str, precision: Precision) -> dict[str, float]:
+        tally = _Tally(self.labelled)
+        for target, _, outputs in self._answers(stimuli, precision, []):
+            tally.add(outputs, target)
+        return tally.scores()
+
+    def _pass(self, stimuli: str, precision: Precision, tokens: int) -> SetStatistics:
         moments = {layer: Moments(units, self.device) for layer, units in self.layers.items()}
-        classes = len(self.images.classes)
+        classes, tally = len(self.images.classes), _Tally(self.labelled)
+        counts = torch.zeros(classes, dtype=torch.int64, device=self.device)
         sums = {
             layer: torch.zeros(classes, units, dtype=torch.float64, device=self.device)
             for layer, units in self.layers.items()
         }
-        right = loss = 0.0
+        for target, found, outputs in self._answers(stimuli, precision, list(self.layers)):
+            for layer, responses in found.items():
+                moments[layer].update(responses)
+                sums[layer].index_add_(0, target, responses.double())
+            counts += torch.bincount(target, minlength=classes)
+            tally.add(outputs, target)
+        here = counts > 0
+        profiles: dict[str, Floats] = {
+            layer: (total[here] / counts[here, None]).T.cpu().numpy()
+            for layer, total in sums.items()
+        }
+        return SetStatistics(stimuli, moments, profiles, tally.scores())
+
+    def _answers(
+        self, stimuli: str, precision: Precision, layers: Sequence[str]
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor]]:
+        """Labels, responses and outputs, batch by batch.
+
+        Outputs are means over an image and its mirror image where the recipe tests so
+        (``test_flip``); responses are to the image itself.
+        """
+        split = self.images.split(stimuli)
+        chosen = self.chosen(len(split))
+        labels = torch.from_numpy(np.array(split.labels[chosen])).to(self.device)
+        progress(f"  {len(labels)} {stimuli} images through {len(layers) or 'no'} layers")
         batches, targets = self._inputs(split.images, chosen), torch.split(labels, self._at_once)
         mirrored: Iterator[tuple[object, Tensor | None]] = itertools.repeat(
             (None, None), len(targets)
@@ -238,31 +215,9 @@ class Subject:
         if self.spec.recipe.test_flip:
             batches, again = itertools.tee(batches)
             mirrored = stream(self.module, [], (pixels.flip(3) for pixels in again), precision)
-        answers = stream(self.module, list(self.layers), batches, precision)
+        answers = stream(self.module, layers, batches, precision)
         for target, (found, outputs), (_, mirror) in zip(targets, answers, mirrored, strict=True):
-            if mirror is not None:
-                outputs = (outputs + mirror) / 2
-            for layer, responses in found.items():
-                moments[layer].update(responses)
-                sums[layer].index_add_(0, target, responses.double())
-            if self.labelled:
-                right += float((outputs.argmax(dim=1) == target).sum())
-                loss += float(functional.cross_entropy(outputs.double(), target, reduction="sum"))
-            else:
-                right = loss = math.nan
-        counts = torch.bincount(labels, minlength=classes)
-        here = counts > 0
-        profiles = {
-            layer: (total[here] / counts[here, None]).T.cpu().numpy()
-            for layer, total in sums.items()
-        }
-        return SetStatistics(moments, profiles, right / len(labels), loss / len(labels))
-
-    def chosen(self, count: int) -> npt.NDArray[np.int64]:
-        """Indices of the images shown of a split of ``count``: all, or ``limit`` evenly spaced."""
-        if self.limit is None or count <= self.limit:
-            return np.arange(count)
-        return np.arange(self.limit) * count // self.limit
+            yield target, found, outputs if mirror is None else (outputs + mirror) / 2
 
     def _inputs(
         self, images: npt.NDArray[np.uint8], chosen: npt.NDArray[np.int64]
@@ -280,15 +235,23 @@ class Subject:
         return _AT_ONCE[self.device.type]
 
 
-def topographic_layers(spec: TrainSpec) -> dict[str, int]:
-    """The layers under TopoLoss and their numbers of units: those named, or the architecture's.
+@dataclass
+class _Tally:
+    """Right answers and loss over a set; without labels of the network's own, neither is known."""
 
-    Raises:
-        SpecError: if a named layer is not one of the architecture's; gives the nearest names.
-    """
-    known = family.layers(spec)
-    names = spec.topo.layers or tuple(known)
-    for name in names:
-        if name not in known:
-            raise SpecError(f"layer {name!r} is not topographic; {nearest(name, known)}")
-    return {name: known[name] for name in names}
+    labelled: bool
+    count: int = 0
+    right: float = 0.0
+    loss: float = 0.0
+
+    def add(self, outputs: Tensor, target: Tensor) -> None:
+        self.count += len(target)
+        if self.labelled:
+            self.right += float((outputs.argmax(dim=1) == target).sum())
+            self.loss += float(functional.cross_entropy(outputs.double(), target, reduction="sum"))
+
+    def scores(self) -> dict[str, float]:
+        """Share of images whose largest output is their label's; mean cross-entropy in nats."""
+        if not self.labelled:
+            return {"accuracy": math.nan, "loss": math.nan}
+        return {"accuracy": self.right / self.count, "loss": self.loss / self.count}

@@ -10,7 +10,7 @@ import numpy as np
 from toporepro.measure.result import Floats, Quantity, Result, UnitValues, per_layer
 
 if TYPE_CHECKING:
-    from toporepro.measure.subject import Subject
+    from toporepro.measure.network import Network
 
 ON_SNAPSHOTS = True
 QUANTITIES = {
@@ -33,7 +33,7 @@ class Options:
     """``weights`` has no options."""
 
 
-def measure(subject: Subject, options: Options) -> Result:
+def measure(subject: Network, options: Options) -> Result:
     """TopoLoss (φ and interpolation of the training's spec, without τ) and maps of the weights.
 
     Rows ``topo_loss``, per layer and averaged over layers. Quantities: ``weight_pc`` (index 0 … 2,
@@ -45,7 +45,7 @@ def measure(subject: Subject, options: Options) -> Result:
     from toporepro.topoloss import laplacian_pyramid_loss, unit_weights
 
     topo, losses, units = subject.spec.topo, {}, []
-    pixels = subject.inputs.channels * subject.inputs.height * subject.inputs.width
+    pixels = subject.pixels
     for layer in subject.layers:
         module = subject.module.get_submodule(layer)
         weights = unit_weights(module).detach().double().cpu()

@@ -252,8 +252,8 @@ def _missing(measures: Iterable[Row], absent: Mapping[str, str]) -> Iterator[Row
         if layer in ("", "mean") and math.isnan(float(value)):
             shown = f" on {stimuli}" if stimuli else ""
             yield f"{metric} of {network}, step {step}{shown}", "not defined for what was shown"
-        elif metric == "images":
-            yield f"the rest of {stimuli} for {network}", f"{value} images were shown of it"
+        elif metric in ("images", "windows"):
+            yield f"the rest of {stimuli} for {network}", f"{value} {metric} were shown of it"
 
 
 def _spoken(identity: Row) -> str:
