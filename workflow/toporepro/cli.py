@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ _SPEC = "the job's complete spec: JSON text, or a file that holds it"
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit status: 0, 1 for a failure, 2 for a wrong call."""
     options = _parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     with _logging(options.log):
         try:
             status: int | None = options.run(options)
@@ -47,16 +49,27 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from toporepro.cards import claim
     from toporepro.paths import ModelPaths
-    from toporepro.train.run import train
 
-    train(
-        decode(TrainSpec, options.spec),
-        options.data,
-        ModelPaths(options.out),
-        workers=options.workers,
-        tensorboard=options.tensorboard,
-    )
+    spec = decode(TrainSpec, options.spec)
+    started = "WORLD_SIZE" in os.environ  # by torchrun: cards are held, processes there
+    with contextlib.nullcontext() if started else claim(options.gpus):
+        if options.gpus > 1 and not started:
+            from toporepro.train.launch import torchrun
+
+            command = torchrun(options.arguments, options.gpus, options.nodes)
+            sys.stderr.flush()
+            os.execvp(command[0], command)  # noqa: S606 (a list, no shell)
+        from toporepro.train.run import train
+
+        train(
+            spec,
+            options.data,
+            ModelPaths(options.out),
+            workers=options.workers,
+            tensorboard=options.tensorboard,
+        )
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -99,11 +112,13 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
+    from toporepro.cards import claim
     from toporepro.measure.run import measure
     from toporepro.paths import ModelPaths
 
     spec = decode(MeasureSpec, options.spec)
-    measure(spec, ModelPaths(options.model), options.data, options.stimuli)
+    with claim(1):
+        measure(spec, ModelPaths(options.model), options.data, options.stimuli)
 
 
 def _tables(options: argparse.Namespace) -> None:
@@ -193,6 +208,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, help="the model's folder")
     sub.add_argument("--workers", type=int, default=0, help="processes that load data (default 0)")
     sub.add_argument("--tensorboard", type=Path, help="folder for TensorBoard events")
+    sub.add_argument("--gpus", type=int, default=1, help="GPUs, one process each (default 1)")
+    sub.add_argument("--nodes", type=int, default=1, help="of a SLURM job, that have the GPUs")
 
     sub = verb("convert", _convert, "Take in a network that was trained elsewhere.")
     sub.add_argument("file", type=Path, nargs="?", help="a .pt, .pth or .safetensors file")

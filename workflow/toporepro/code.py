@@ -17,11 +17,10 @@ from pathlib import Path
 PACKAGE = "toporepro"
 ROOT = Path(__file__).parent
 ACCEPTED = ROOT / "accepted.json"
-# These say where results go and what is noted of them, never what is in them; and of a spec every
-# field is compared by itself.
-BOOKKEEPING = {
-    f"{PACKAGE}.{name}" for name in ("code", "codec", "paths", "plugins", "provenance", "spec")
-}
+# These say where results go, which card makes them and what is noted of them, never what is in
+# them; and of a spec every field is compared by itself.
+_NAMES = ("cards", "code", "codec", "paths", "plugins", "provenance", "spec")
+BOOKKEEPING = {f"{PACKAGE}.{name}" for name in _NAMES}
 
 
 def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:

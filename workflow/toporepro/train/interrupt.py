@@ -13,9 +13,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """While entered, the first signal only sets ``requested``; a second one acts as usual."""
+    """While entered, the first signal only sets ``requested``; a second one acts as usual.
 
-    def __init__(self) -> None:
+    Args:
+        repeated: whether one request comes as several signals, as it does under ``torchrun``, which
+            passes on what the processes of a terminal or of a cluster's job have got already. Then
+            those that follow the first mean nothing.
+    """
+
+    def __init__(self, *, repeated: bool = False) -> None:
+        self._repeated = repeated
         self.requested: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -33,8 +40,11 @@ class StopSignals:
         self._restore()
 
     def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.requested is not None:
+            return
         self.requested = signal.Signals(number)
-        self._restore()
+        if not self._repeated:
+            self._restore()
         progress(f"{self.requested.name}: saving the state after this step")
 
     def _restore(self) -> None:

@@ -19,13 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from toporepro.cards import SCHEDULERS
 from toporepro.provenance import progress, write_json
 from toporepro.train.errors import TrainError, writing
 
 BEAT = 10.0
 SILENCE = 45.0  # seconds after which a holder on another host counts as gone
 LONG_GONE = 3600.0  # a heartbeat this old by our clock is not watched first
-_CLUSTER_JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 
 
 class LeaseError(TrainError):
@@ -52,7 +52,7 @@ class Lease:
             "host": platform.node(),
             "pid": os.getpid(),
             "process_start": process_start(os.getpid()),
-            "job": next((os.environ[name] for name in _CLUSTER_JOBS if name in os.environ), ""),
+            "job": next((os.environ[name] for name in SCHEDULERS if name in os.environ), ""),
             "token": uuid.uuid4().hex,
         }
 

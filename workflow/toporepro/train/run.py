@@ -73,7 +73,7 @@ def train(
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(connect())
         stack.enter_context(deterministic(spec.recipe.threads))
-        stop = stack.enter_context(StopSignals())
+        stop = stack.enter_context(StopSignals(repeated=group.world > 1))
         lease = stack.enter_context(Lease(out.train_state)) if group.first else None
         training = Training(spec, data, out, group)
         training.resume()
@@ -114,6 +114,7 @@ class Training:
         key = f"{encode(spec)} {code_hash(self.modules)} {sha256(data)}"
         self.state = StateFolder(out.train_state, hashlib.sha256(key.encode()).hexdigest()[:16])
         self.saved: int | None = None
+        self.stopping = False
         if group.first:
             self.state.prepare()
         self.ledger = Ledger(self.state.folder / "attempts.json")
@@ -160,28 +161,30 @@ class Training:
         rest = range(self.step, plan.steps)
         pin = device.type == "cuda"
         for passes in self.task.batches(rest, self.shard, workers=workers, pin=pin):
+            self.stopping = stop.requested is not None
             loss, accuracy = self._update(passes)
+            if self.group.world == 1:  # nobody else has to know of a signal before it is obeyed
+                self.stopping = stop.requested is not None
             self.step += 1
             self.average.update(self.step, plan.epoch(self.step))
             self.history.add(loss, accuracy)
             self._record(events)
-            if lease is None:
-                if stop.requested:
-                    stop.stop()
-                continue
-            lease.check()
-            report(self.step, loss, accuracy, self.history)
-            if stop.requested or clock.due() or self.step == plan.steps:
-                started = time.monotonic()
-                self._save()
-                clock.saved(time.monotonic() - started)
-            if stop.requested:
+            if lease:
+                lease.check()
+                report(self.step, loss, accuracy, self.history)
+                if self.stopping or clock.due() or self.step == plan.steps:
+                    started = time.monotonic()
+                    self._save()
+                    clock.saved(time.monotonic() - started)
+            if self.stopping:
+                self.group.share(None)  # torchrun ends all once one has ended: not before the save
                 stop.stop()
 
     def _update(self, passes: Sequence[Batch]) -> tuple[float, float]:
         """One update of the weights; returns the task's loss and accuracy over the whole batch.
 
-        Where the task counts no right answers, the accuracy is ``nan``.
+        Where the task counts no right answers, the accuracy is ``nan``. Whether any process is
+        ``stopping`` becomes known to all, so that they stop after the same update.
         """
         recipe, device = self.spec.recipe, self.group.device
         lr, tau = self.plan.lr(self.step), self.plan.tau(self.step)
@@ -189,7 +192,8 @@ class Training:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = lr
         self.optimizer.zero_grad()
-        values = torch.zeros(2, device=device)
+        values = torch.zeros(3, device=device)
+        values[2] = float(self.stopping)
         for batch in passes:
             moved = [tensor.to(device, non_blocking=True) for tensor in batch]
             with torch.autocast(device.type, torch.bfloat16, recipe.precision == "bfloat16"):
@@ -198,8 +202,10 @@ class Training:
             if loss.value.requires_grad:
                 torch.autograd.backward(loss.value / len(passes))
             accuracy = torch.full_like(value, math.nan) if loss.accuracy is None else loss.accuracy
-            values += torch.stack([value, accuracy]).float() / len(passes)
-        mean_loss, share = self.group.average(self.network.parameters(), values).tolist()
+            values[:2] += torch.stack([value, accuracy]).float() / len(passes)
+        average = self.group.average(self.network.parameters(), values)
+        mean_loss, share, stopping = average.tolist()
+        self.stopping = stopping > 0
         if not math.isfinite(mean_loss):
             raise self._diverged(f"the loss is {mean_loss}")
         if tau > 0:
