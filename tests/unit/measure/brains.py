@@ -33,6 +33,8 @@ def write_brains(
     repeats: int = 3,
     seed: int = 0,
     side: int = 12,
+    places: np.ndarray | None = None,
+    maps: Mapping[str, np.ndarray] | None = None,
 ) -> Path:
     """``signals``: participant → region → split → (images, voxels), of any scale."""
     writer = ImageWriter(
@@ -54,10 +56,11 @@ def write_brains(
             with ResponseFile(folder / f"{name}_{split}.npy", count) as file:
                 file.write(signal + noise)
         total = members.shape[1]
-        places = np.stack(np.unravel_index(np.arange(total), (total, 1, 1)), axis=1)
+        lined_up = np.stack(np.unravel_index(np.arange(total), (total, 1, 1)), axis=1)
         files += write_voxels(
-            folder, name, members=members, ncsnr=np.full(total, snr), places=places,
-            right=np.zeros(total, dtype=bool), maps={},
+            folder, name, members=members, ncsnr=np.full(total, snr),
+            places=lined_up if places is None else places,
+            right=np.zeros(total, dtype=bool), maps=maps or {},
             shown={s: (np.arange(n), np.full(n, repeats)) for s, n in COUNTS.items()},
         )  # fmt: skip
     writer.attach(files, brain={"regions": regions, "participants": {one: {} for one in signals}})

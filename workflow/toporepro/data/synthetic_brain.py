@@ -9,8 +9,9 @@ of one region weigh the features that the region is for:
 * aTL-faces: **a planted null**. It answers to each image reliably, with numbers that no property of
   the images gives: nothing can predict it, and its noise ceiling is as high as the others'.
 
-Weights are smooth over a region, so that neighbouring voxels answer alike. Each showing adds noise;
-z-scored over a session, as NSD's are, betas have the signal-to-noise ratio that ``ncsnr`` says.
+Weights are smooth over a region, so that neighbouring voxels answer alike; a localizer's t follows
+the weights of its category. Each showing adds noise; z-scored over a session, as NSD's are, betas
+have the signal-to-noise ratio that ``ncsnr`` says.
 """
 
 from __future__ import annotations
@@ -190,6 +191,7 @@ def _write_subject(
     trials = len(order) // SESSIONS
     betas = np.zeros((len(order), *volume))
     ncsnr = np.zeros(volume)
+    t = {category: generator.normal(size=volume) for category in MAPS}
     atlases: dict[str, npt.NDArray[np.int16]] = {}
     for region, box in BOXES.items():
         place = tuple(slice(*range_) for range_ in box)
@@ -201,6 +203,9 @@ def _write_subject(
             values, sizes = features[region]
             weights = sizes[:, None, None, None] * _smooth(generator, len(sizes), shape)
             signal = np.tensordot(values[images], weights, axes=1)
+            for category, own in zip(image_world.CATEGORIES, weights, strict=False):
+                if region in PREFERRED:
+                    t[category][place] += 3 * own / own.std() + 5 * (category == PREFERRED[region])
         signal = (signal - signal.mean(axis=0)) / signal.std(axis=0)
         noise = generator.normal(size=(len(order), *shape)) / ratio
         # About as large as percent signal changes are, with a session's own gain and shift.
@@ -226,16 +231,7 @@ def _write_subject(
         _save(path, here)
     beside = next(iter(one.atlases.values())).parents[1]
     for category, name in MAPS.items():
-        _save(beside / f"{name}.nii.gz", _localizer(generator, volume, category))
-
-
-def _localizer(generator: np.random.Generator, volume: tuple[int, ...], category: str) -> Any:
-    """t of a category: high in the region that prefers it."""
-    t = generator.normal(size=volume)
-    for region, mine in PREFERRED.items():
-        place = tuple(slice(*range_) for range_ in BOXES[region])
-        t[place] += 6.0 if mine == category else -1.0
-    return t.astype(np.float32)
+        _save(beside / f"{name}.nii.gz", t[category].astype(np.float32))
 
 
 def _smooth(generator: np.random.Generator, count: int, shape: tuple[int, ...]) -> Floats:
