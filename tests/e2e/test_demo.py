@@ -61,5 +61,22 @@ def test_pages_figures_and_controls_are_there(demo: Copy) -> None:
         assert Path(demo.results, page).stat().st_size > 10_000
 
 
+def test_brain_measures_find_what_was_planted_and_no_more(demo: Copy) -> None:
+    with (demo.results / "tables" / "measures.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"].startswith("brain_")]
+    last = max(int(row["step"]) for row in rows)
+    final = [row for row in rows if int(row["step"]) == last and row["tau"] == "0"]
+
+    def values(metric: str, layer: str = "") -> list[float]:
+        named = [row for row in final if row["metric"].startswith(f"{metric}.subj")]
+        return [float(row["value"]) for row in named if not layer or row["layer"] == layer]
+
+    assert all(p <= 0.05 for p in values("brain_ridge_p.FFA"))
+    assert sum(p <= 0.05 for p in values("brain_ridge_p.aTL-faces")) <= 2  # a planted null
+    assert len(values("brain_ridge_p.aTL-faces")) == 8
+    # Early layers foretell V1, late ones the regions of categories.
+    assert sum(values("brain_layer.V1")) < sum(values("brain_layer.FFA"))
+
+
 def test_a_second_run_does_nothing(demo: Copy) -> None:
     assert "Nothing to be done" in demo.reproduce()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RESPONSES = "responses"
 FEWEST_BINS = 4
+_PAIRS = 1 << 21  # distances held at once
 Integers = npt.NDArray[np.int64]
 
 
@@ -119,21 +120,24 @@ class Sheet:
             yield "brain_place", value, _p(value, null)
 
     def _places(self, one: Participant, region: Region) -> tuple[float, Floats]:
+        """Correlation of distances between matched units and between their voxels; its null."""
         shown = standard(torch.from_numpy(self.responses[one.test.rows]))
         units, partners = one_to_one(shown.T @ standard(torch.from_numpy(region.responses)))
-        row, column = np.divmod(units, self.width)
-        sheet = np.hypot(row[:, None] - row, column[:, None] - column)
         between = np.ix_(partners, partners)
-        pairs = np.triu(region.same[between], 1)
-        if not pairs.any():
+        first, second = np.nonzero(np.triu(region.same[between], 1))
+        if not len(first):
             return float("nan"), np.empty(0)
-        cortex = region.distance[between][pairs]
+        cortex = region.distance[between][first, second]
         generator = np.random.default_rng((*self.seed, zlib.crc32(one.name.encode())))
-        null = []
-        for _ in range(self.shuffles):
-            order = generator.permutation(len(units))
-            null.append(_correlation(sheet[np.ix_(order, order)][pairs], cortex))
-        return _correlation(sheet[pairs], cortex), np.array(null)
+        orders = np.tile(np.arange(len(units)), (1 + self.shuffles, 1))
+        generator.permuted(orders[1:], axis=1, out=orders[1:])
+        row, column = np.divmod(units, self.width)
+        found = []
+        for some in np.array_split(orders, -(-orders.shape[0] * len(first) // _PAIRS)):
+            apart = [place[some][:, first] - place[some][:, second] for place in (row, column)]
+            found.append(_correlations_with(np.hypot(*apart), cortex))
+        values = np.concatenate(found)
+        return float(values[0]), values[1:]
 
 
 def _correlations(responses: npt.NDArray[np.float32]) -> Floats:
@@ -163,14 +167,16 @@ def _alike(sheet: Floats, region: Floats) -> tuple[float, Floats]:
     known = np.isfinite(region) & np.isfinite(sheet[0])
     if known.sum() < FEWEST_BINS:
         return float("nan"), np.empty(0)
-    found = np.array([_correlation(curve[known], region[known]) for curve in sheet])
+    found = _correlations_with(sheet[:, known], region[known])
     return float(found[0]), found[1:]
 
 
-def _correlation(first: Floats, second: Floats) -> float:
-    a, b = first - first.mean(), second - second.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else float("nan")
+def _correlations_with(rows: Floats, one: Floats) -> Floats:
+    """Of each row with the same values; ``nan`` for one that does not vary."""
+    rows, one = rows - rows.mean(axis=1, keepdims=True), one - one.mean()
+    size = np.sqrt(np.square(rows).sum(axis=1) * (one @ one))
+    result: Floats = (rows @ one) / np.where(size > 0, size, np.nan)
+    return result
 
 
 def _p(value: float, null: Floats) -> float:

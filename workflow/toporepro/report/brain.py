@@ -6,11 +6,12 @@ speaks of is other participants and these networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toporepro.data.nsd_layout import REGIONS
 from toporepro.report import statistics
 from toporepro.report.evidence import Claim, Evidence, World, counted
 
@@ -35,12 +36,14 @@ def brain_against_baseline(world: World, claim: Claim, name: str) -> Evidence:
     if claim.options.get("taus", "all") == "largest":
         above = above[-1:]
     if not found.get("0") or not above:
-        return Evidence(missing=f"{metric} of {name} at τ = 0 and a τ > 0 (rule measure_model; "
-                        "measure `brain` on a dataset with responses of brains)")  # fmt: skip
+        return _nothing(metric, name, "at τ = 0 and a τ > 0")
     scale = float(np.mean(list(found["0"].values()))) if claim.options.get("relative") else 1.0
     if scale <= 0:
         return Evidence(missing=f"{metric} of {name} at τ = 0 is not above 0")
-    changes = {tau: _differences(found[tau], found["0"], scale) for tau in above}
+    shared = set.intersection(*(set(found[tau]) for tau in ("0", *above)))
+    if not shared:
+        return _nothing(metric, name, "of the same participants at τ = 0 and above")
+    changes = {tau: _differences(found[tau], found["0"], shared, scale) for tau in above}
     by_tau = ", ".join(
         f"{_number(np.mean(each), claim)} at τ = {tau} (P = {_p(each, claim):.2g})"
         for tau, each in changes.items()
@@ -59,16 +62,23 @@ def brain_against_untrained(world: World, claim: Claim, name: str) -> Evidence:
     metric = str(claim.options["metric"])
     trained = by_participant(world.measures, name, metric, "0")
     before = by_participant(world.measures, name, metric, "0", untrained=True)
-    if not trained or not before:
-        return Evidence(missing=f"{metric} of {name} at τ = 0, trained and untrained (rule "
-                        "measure_model; measure `brain` on a dataset with responses of brains)")  # fmt: skip
+    if not trained.keys() & before.keys():
+        return _nothing(metric, name, "at τ = 0, trained and untrained")
+    shared = trained.keys() & before.keys()
     ends = [float(np.mean(list(people.values()))) for people in (before, trained)]
     return _evidence(
         claim,
-        _differences(trained, before, 1.0),
+        _differences(trained, before, shared, 1.0),
         networks=2,
         seeds=len(world.families[name].seeds),
         phrase=f"{claim.quantity} {ends[0]:.2f} untrained, {ends[1]:.2f} trained",
+    )
+
+
+def _nothing(metric: str, name: str, where: str) -> Evidence:
+    return Evidence(
+        missing=f"{metric} of {name} {where} (rule measure_model; measures `brain` and "
+        "`brain_layout` on a dataset with responses of brains)"
     )
 
 
@@ -98,8 +108,15 @@ def of_participants(measures: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.assign(region=names[1][rows.index], participant=names[2][rows.index])
 
 
-def _differences(mine: Mapping[str, float], other: Mapping[str, float], scale: float) -> list[float]:
-    return [(mine[one] - other[one]) / scale for one in sorted(mine.keys() & other.keys())]
+def ordered(regions: Iterable[str]) -> list[str]:
+    """Regions as one lists them, from early visual cortex on; others behind, by name."""
+    known = list(REGIONS)
+    rest = len(known)
+    return sorted(set(regions), key=lambda r: (known.index(r) if r in known else rest, r))
+
+
+def _differences(mine: People, other: People, people: set[str], scale: float) -> list[float]:
+    return [(mine[one] - other[one]) / scale for one in sorted(people)]
 
 
 def _evidence(

@@ -14,7 +14,15 @@ from typing import Any
 
 from toporepro.code import stage_modules
 from toporepro.provenance import atomic, write_manifest, write_text
-from toporepro.report import competitors, dimensionality, layouts, selectivity, statistics, trends
+from toporepro.report import (
+    brain,
+    competitors,
+    dimensionality,
+    layouts,
+    selectivity,
+    statistics,
+    trends,
+)
 from toporepro.report.evidence import Claim, Evidence, World
 from toporepro.report.render import render_markdown
 from toporepro.report.selection import families
@@ -62,6 +70,8 @@ KINDS: dict[str, Callable[[World, Claim, str], Evidence]] = {
         selectivity.similarity_of_maps,
         selectivity.maps_follow_representation,
         selectivity.layout_follows_swap,
+        brain.brain_against_baseline,
+        brain.brain_against_untrained,
     )
 }
 
