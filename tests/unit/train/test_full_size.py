@@ -1,5 +1,7 @@
 """The paper's networks at full size: built, trained for two steps, lost in between and resumed."""
 
+import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,11 @@ from typing import Any
 import pytest
 from tiny_training import digests, prototypes, rows_of, tiny_spec
 
-from toporepro.models import read_metadata
+from toporepro.data.text_store import TextWriter
+from toporepro.data.tokenizer import END_OF_TEXT, Tokenizer
+from toporepro.models import load, read_metadata
 from toporepro.paths import ModelPaths
+from toporepro.spec import TrainSpec
 from toporepro.train import run
 from toporepro.train.run import train
 
@@ -42,6 +47,14 @@ def test_two_steps_and_a_loss_in_between(
     rows = rows_of(undisturbed)
     assert math.isfinite(rows[-1]["loss"])
     assert rows[-1]["topo_loss"] < rows[0]["topo_loss"]
+    lost_after_a_step(spec, data, out, monkeypatch)
+    train(spec, data, out, save_every=math.inf)
+    assert digests(out, 1) == digests(undisturbed, 1)
+
+
+def lost_after_a_step(
+    spec: TrainSpec, data: Path, out: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     update = run.Training._update
 
     def lost(self: run.Training, passes: Any) -> tuple[float, float]:
@@ -53,5 +66,61 @@ def test_two_steps_and_a_loss_in_between(
         patch.setattr(run.Training, "_update", lost)
         with pytest.raises(ConnectionAbortedError):
             train(spec, data, out, save_every=0)
+
+
+def gpt2s_vocabulary(folder: Path) -> Path:
+    """A short text by as many tokens as GPT-2 has: 256 bytes, 50,000 pairs of them, and the end."""
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    spelt = [chr(code) for code in (*own, *range(0x100, 0x100 + 256 - len(own)))]
+    pairs = list(itertools.islice(itertools.product(spelt, repeat=2), 50_000))
+    ids = {token: number for number, token in enumerate([*spelt, *map("".join, pairs)])}
+    ids[END_OF_TEXT] = len(ids)
+    merges = "".join(f"{first} {second}\n" for first, second in pairs)
+    tokenizer = Tokenizer(json.dumps(ids).encode(), merges.encode())
+    writer = TextWriter(folder, source="grammar", options={}, tokenizer=tokenizer)
+    line = "".join(spelt[:94])
+    writer.write_split("train", [line * 10])
+    writer.write_split("validation", [line * 3])
+    return writer.finish()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "context", "parameters"),
+    [("nanogpt", 1024, 124_373_760), ("gpt_neo_125m", 2048, 125_198_592)],
+)
+def test_a_step_of_language_and_another_after_a_loss(
+    architecture: str,
+    context: int,
+    parameters: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """All but the positions are at full size: of these there are 96."""
+    spec = tiny_spec(
+        architecture=architecture,
+        model={"context": 96},
+        topo={"tau": 50.0, "phi": 8.0},
+        optimizer="adamw",
+        lr=1e-3,
+        betas=(0.9, 0.95),
+        weight_decay=0.1,
+        clip=1.0,
+        batch=2,
+        epochs=0,
+        steps=2,
+        accumulate=2,
+        snapshots=1,
+        threads=2,
+    )
+    data, out = gpt2s_vocabulary(tmp_path / "data"), ModelPaths(tmp_path / "out")
+    lost_after_a_step(spec, data, out, monkeypatch)
     train(spec, data, out, save_every=math.inf)
-    assert digests(out, 1) == digests(undisturbed, 1)
+    assert "step 1 of 2, attempt 2" in capsys.readouterr().err
+    network = load(out.weights)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == parameters - (context - 96) * 768
+    before, after = rows_of(out)[0], rows_of(out)[-1]
+    assert before["test_loss"] == pytest.approx(math.log(50257), rel=0.03)
+    assert after["test_loss"] < before["test_loss"] - 1
+    assert after["topo_loss"] < before["topo_loss"]
