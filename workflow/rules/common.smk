@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 from toporepro.code import module_hashes, stage_modules
 from toporepro.config import ConfigError, resolve, tracked
 from toporepro.figures.run import needs
-from toporepro.paths import link, manifest
+from toporepro.paths import link, manifest, prepared_name
 from toporepro.provenance import sha256
 from toporepro.spec import encode
 from toporepro.tasks import modules as modules_of

@@ -157,6 +157,13 @@ def _report(options: argparse.Namespace) -> None:
     write_page(_mapping(options.spec), options.results, options.manifests, options.out)
 
 
+def _explorer(options: argparse.Namespace) -> None:
+    from toporepro.report.explorer import write_explorer
+
+    spec = _mapping(options.spec)
+    write_explorer(spec, options.models, options.tables, options.data, options.out)
+
+
 def _config(options: argparse.Namespace) -> None:
     import yaml
 
@@ -285,6 +292,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--results", type=Path, required=True, help="results folder of the preset")
     sub.add_argument("--manifests", type=Path, nargs="*", default=[], help="of the jobs to list")
     sub.add_argument("--out", type=Path, required=True, help="the report.html to write")
+
+    sub = verb("explorer", _explorer, "Write the explorer, a page that shows maps side by side.")
+    sub.add_argument("--spec", required=True, help=_SPEC)
+    sub.add_argument("--models", type=Path, nargs="+", required=True, help="the models' folders")
+    sub.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    sub.add_argument(
+        "--data", type=Path, nargs="*", default=[], help="dataset.json of the images it shows"
+    )
+    sub.add_argument("--out", type=Path, required=True, help="the explorer.html to write")
 
     sub = verb("config", _config, "Check a configuration and list the models it describes.")
     sub.add_argument(

@@ -28,7 +28,7 @@ def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
 
     Args:
         stage: ``prepare``, ``train``, ``convert``, ``measure``, ``tables``, ``figure``, ``claims``,
-            ``calibrate``, ``report``.
+            ``calibrate``, ``report``, ``explorer``.
         plugins: modules chosen by name at run time, which no import statement shows, such as
             ``models.resnet18``.
     """
@@ -42,6 +42,7 @@ def stage_modules(stage: str, *plugins: str) -> tuple[str, ...]:
         "claims": "report.claims",
         "calibrate": "report.calibration",
         "report": "report.page",
+        "explorer": "report.explorer",
     }[stage]
     return tuple(f"{PACKAGE}.{name}" for name in (entry, *plugins))
 

@@ -100,6 +100,10 @@ class Paths:
     def report(self) -> Path:
         return self.root / "report.html"
 
+    @property
+    def explorer(self) -> Path:
+        return self.root / "explorer.html"
+
     def log(self, rule: str, *parts: str) -> Path:
         return self.root / "logs" / rule / ("_".join(parts or (rule,)) + ".log")
 

@@ -122,6 +122,8 @@ class Preset:
     """What this preset cannot have, and why: said in the table `missing` and under each figure."""
     figures: dict[str, Figure]
     """Figures to draw, by their module in toporepro.figures."""
+    explorer_megabytes: Annotated[float, Field(gt=0)] = 10
+    """Largest size of the explorer's page; maps that do not fit are left out, and it says which."""
     style: Style = Style()
     """Looks of all figures."""
 

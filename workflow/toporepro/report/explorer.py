@@ -1,0 +1,240 @@
+"""The explorer: one page in which the maps of two networks can be looked at side by side.
+
+What is to be seen is taken from the tables, from ``units.parquet`` and from the weights; what the
+page does is in ``workflow/explorer``, whose bundle (``explorer.bundle.js``) this module inserts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toporepro.measure.result import Quantity
+from toporepro.paths import ModelPaths
+from toporepro.plugins import find, names
+from toporepro.provenance import intact, progress, write_text
+from toporepro.report.pieces import Piece, fitting, pieces
+from toporepro.report.showing import drawing, pictures, second_layer
+from toporepro.report.tables import read_measures
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATE = Path(__file__).with_name("explorer.html.jinja")
+BUNDLE = Path(__file__).with_name("explorer.bundle.js")
+STYLE = Path(__file__).with_name("explorer.bundle.css")
+# Colour maps by the scale of a quantity; the sequential one is the preset's own.
+PALETTES = {"signed": "RdBu_r", "angle": "twilight"}
+BEST = "best_stimulus"  # the quantity that is no map, but numbers of pictures
+DRAWN = "mlp"  # the architecture whose forward pass the page can do
+
+
+def write_explorer(
+    spec: Mapping[str, Any],
+    models: Sequence[Path],
+    tables: Path,
+    data: Sequence[Path],
+    out: Path,
+) -> None:
+    """The verb ``toporepro explorer``.
+
+    Args:
+        spec: ``preset``; ``about``; ``families`` (as for figures); ``models``: family, τ and seed
+            of each; ``palette`` and ``megabytes``, the largest size; ``shown``: of each family
+            whose images the page shows, the folder of its ``data`` and, if its best images were
+            measured, the folder of these as ``stimuli``, and their ``split``.
+        models: the models' folders, in the spec's order.
+        tables: folder of the tidy tables.
+        data: indexes of the prepared images, in folders that ``shown`` names.
+        out: the HTML to write.
+
+    Raises:
+        DataError: if prepared images are missing or damaged.
+        TableError: if the measures are no such table.
+        DamagedError: if an input is not what its manifest says.
+    """
+    import jinja2
+
+    intact(tables / "measures.csv")
+    measures = read_measures(tables / "measures.csv")
+    indexes = {path.parent.name: path for path in data}
+    drawings = {
+        name: drawn
+        for name, family in spec["families"].items()
+        if family["architecture"] == DRAWN
+        and (drawn := drawing(indexes[spec["shown"][name]["data"]]))
+    }
+    layers: dict[str, dict[str, tuple[int, int]]] = {name: {} for name in spec["families"]}
+    found: list[Piece] = []
+    described = []
+    for number, (key, folder) in enumerate(zip(spec["models"], models, strict=True)):
+        family, tau, seed = key
+        progress(f"[{number + 1}/{len(models)}] {family}, τ = {tau}, seed {seed}")
+        paths = ModelPaths(folder)
+        intact(paths.units)
+        rank = sorted(spec["families"][family]["seeds"]).index(seed)
+        mine, sheets = pieces(number, rank, paths.units)
+        found += mine
+        layers[family] |= sheets
+        described.append(
+            {
+                "family": family,
+                "tau": tau,
+                "seed": seed,
+                "measures": _measures(measures, family, tau, seed),
+                "out": second_layer(paths.weights) if family in drawings else None,
+            }
+        )
+    content = {
+        "preset": spec["preset"],
+        "about": spec["about"],
+        "families": {
+            name: {
+                "label": family["label"],
+                "layers": layers[name],
+                "drawing": drawings.get(name),
+            }
+            for name, family in spec["families"].items()
+            if layers[name]
+        },
+        "quantities": quantities(piece.quantity for piece in found),
+        "models": described,
+        "pictures": {
+            name: pictures(
+                indexes[shown["stimuli"]], shown["split"], _numbers(found, described, name)
+            )
+            for name, shown in spec["shown"].items()
+            if "stimuli" in shown
+        },
+        "palettes": palettes(spec["palette"]),
+    }
+    script, style = BUNDLE.read_text(encoding="utf-8"), STYLE.read_text(encoding="utf-8")
+    frame = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+        TEMPLATE.read_text(encoding="utf-8")
+    )
+
+    def page(kept: Sequence[Piece], left_out: Sequence[Piece]) -> str:
+        more = {
+            "maps": [piece.described() for piece in kept],
+            "leftOut": _sentences(left_out, spec["models"]),
+        }
+        return frame.render(
+            preset=spec["preset"],
+            content=_json({**content, **more}),
+            chunks=[piece.text for piece in kept],
+            script=script,
+            style=style,
+            script_hash=_hash(script),
+            style_hash=_hash(style),
+        )
+
+    # Each piece also costs its tags and its description, which the empty page does not have.
+    around = len(page([], found).encode()) + sum(len(_json(p.described())) + 40 for p in found)
+    kept, left_out = fitting(found, int(spec["megabytes"] * 1e6) - around)
+    for line in _sentences(left_out, spec["models"]):
+        progress(f"left out, since the page may have {spec['megabytes']} MB: {line}")
+    write_text(out, page(kept, left_out))
+
+
+def quantities(found: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What readers are told of each quantity, in the order of the measures that make them.
+
+    Returns:
+        name → the fields of ``measure.result.Quantity``, and ``group`` and ``member``, which are
+        what stands before and after its dot. Of a quantity that no measure describes, the label is
+        its name.
+    """
+    known: dict[str, Quantity] = {}
+    for measure in names("measure"):
+        known |= getattr(find("measure", measure), "QUANTITIES", {})
+    places = {name: place for place, name in enumerate(known)}
+    described = {}
+    for name in sorted(set(found), key=lambda one: (places.get(_group(one), len(known)), one)):
+        group = _group(name)
+        quantity = known.get(group) or Quantity(label=_words(group))
+        member = _words(name.removeprefix(f"{group}.")) if name != group else ""
+        described[name] = {**asdict(quantity), "group": group, "member": member}
+    return described
+
+
+def palettes(sequential: str) -> dict[str, str]:
+    """256 colours of each scale, as base64 of red, green and blue."""
+    import matplotlib
+    import numpy as np
+
+    def colours(name: str) -> str:
+        rgb = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
+        return base64.b64encode(np.round(255 * rgb).astype(np.uint8).tobytes()).decode()
+
+    return {scale: colours(name) for scale, name in {"size": sequential, **PALETTES}.items()}
+
+
+def _measures(
+    measures: pd.DataFrame, family: str, tau: str, seed: int
+) -> list[tuple[str, str, str, float]]:
+    """Layer, stimuli, metric and value of a trained network, but for P and single contrasts."""
+    mine = measures[
+        (measures.family == family)
+        & (measures.tau == tau)
+        & (measures.seed == seed)
+        & (measures.sparsity == 0)
+        & ~measures.metric.str.contains(r"\.|\[|_p$")
+    ]
+    rows = mine[mine.step == mine.step.max()]
+    return [
+        (row.layer, row.stimuli, row.metric, row.value)
+        for row in rows.itertuples()
+        if math.isfinite(row.value)
+    ]
+
+
+def _numbers(
+    found: Iterable[Piece], described: Sequence[Mapping[str, Any]], family: str
+) -> set[int]:
+    """Numbers of the pictures that some unit of a family answers most to."""
+    return {
+        int(value)
+        for piece in found
+        if piece.quantity == BEST and described[piece.model]["family"] == family
+        for value in piece.values()
+        if not math.isnan(value)
+    }
+
+
+def _sentences(left_out: Sequence[Piece], models: Sequence[tuple[str, str, int]]) -> list[str]:
+    """What was left out, by quantity."""
+    by_kind: dict[tuple[str, bool], list[str]] = {}
+    for piece in left_out:
+        family, tau, seed = models[piece.model]
+        kind = (piece.quantity, piece.trained)
+        by_kind.setdefault(kind, []).append(f"{family} τ={tau} seed={seed}")
+    return [
+        f"{quantity}{'' if trained else ' before the last step'} of {', '.join(of)}"
+        for (quantity, trained), of in by_kind.items()
+    ]
+
+
+def _group(quantity: str) -> str:
+    return quantity.partition(".")[0]
+
+
+def _words(name: str) -> str:
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def _json(content: object) -> str:
+    """JSON that may stand in a script element."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _hash(text: str) -> str:
+    """What a content security policy knows an inline element by."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
