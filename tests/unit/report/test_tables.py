@@ -111,7 +111,7 @@ def test_what_is_missing_is_listed_with_its_reason(folders: list[Path], tmp_path
         (lambda row: [*row[:2], "many", *row[3:]], "tau='many'"),
         (lambda row: [*row[:3], "-1", *row[4:]], "seed='-1'"),
         (lambda row: [*row[:4], "1.5", *row[5:]], "step='1.5'"),
-        (lambda row: [*row[:6], "1", *row[7:]], "sparsity='1'"),
+        (lambda row: [*row[:6], "1.5", *row[7:]], "sparsity='1.5'"),
         (lambda row: [*row[:8], "", row[9]], "metric is empty"),
         (lambda row: [*row[:9], "high"], "value='high'"),
         (lambda row: [*row[:9], "inf"], "value='inf'"),

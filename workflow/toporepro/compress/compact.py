@@ -82,10 +82,14 @@ def save(path: Path, module: nn.Module, metadata: Metadata, how: DownSampled) ->
     Raises:
         OSError: if the file cannot be written.
     """
-    extra = {_KEY: encode(how)}
-    data = dump(module, metadata.spec, metadata.inputs, metadata.step, extra)
     with atomic(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(dumped(module, metadata, how))
+
+
+def dumped(module: nn.Module, metadata: Metadata, how: DownSampled) -> bytes:
+    """The bytes of that file."""
+    extra = {_KEY: encode(how)}
+    return dump(module, metadata.spec, metadata.inputs, metadata.step, extra)
 
 
 def load(path: Path) -> nn.Module:

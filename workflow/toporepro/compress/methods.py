@@ -27,13 +27,27 @@ Method = Literal["sheet", "sheet_size", "l1", "l1_global", "sheet_sorted", "knoc
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
-def compressed(vectors: Mapping[str, Tensor], method: str, sparsity: float) -> dict[str, Tensor]:
+def similar_order(vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """For ``sheet_sorted``: the unit at each place of every layer's new sheet."""
+    return {
+        name: torch.from_numpy(sheet_order(values.double().cpu().numpy())).to(values.device)
+        for name, values in vectors.items()
+    }
+
+
+def compressed(
+    vectors: Mapping[str, Tensor],
+    method: str,
+    sparsity: float,
+    order: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """What takes the place of the layers' weights.
 
     Args:
         vectors: layer → (units, incoming).
         method: one of ``METHODS``.
         sparsity: share taken away, in [0, 1); at 0 the weights come back as they are.
+        order: what :func:`similar_order` gave, which takes long; left out, it is found anew.
 
     Raises:
         SpecError: if there is no such method, or the sparsity leaves nothing of a sheet.
@@ -47,7 +61,8 @@ def compressed(vectors: Mapping[str, Tensor], method: str, sparsity: float) -> d
     if method in ("l1", "l1_global"):
         return _pruned(vectors, sparsity, together=method == "l1_global")
     if method == "sheet_sorted":
-        return {name: _sorted(values, sparsity) for name, values in vectors.items()}
+        order = order or similar_order(vectors)
+        return {name: _sorted(values, sparsity, order[name]) for name, values in vectors.items()}
     by: By = "size" if method == "sheet_size" else "factor"
     return {name: _resampled(values, sparsity, by) for name, values in vectors.items()}
 
@@ -69,9 +84,8 @@ def _resampled(values: Tensor, sparsity: float, by: By) -> Tensor:
     return operators.expand(operators.shrink(values))
 
 
-def _sorted(values: Tensor, sparsity: float) -> Tensor:
+def _sorted(values: Tensor, sparsity: float, order: Tensor) -> Tensor:
     """Down-sampled in the order of similarity; each unit back where it was."""
-    order = torch.from_numpy(sheet_order(values.double().cpu().numpy())).to(values.device)
     result = torch.empty_like(values)
     result[order] = _resampled(values[order], sparsity, "factor")
     return result

@@ -56,10 +56,11 @@ def measure(subject: TextSubject, options: Options) -> Result:
         pairs = few_of_each(subject.pairs(name), options.most)
         found = decide(subject, pairs, options.precision)
         rows.append(Row("", name, "pair_accuracy", found.accuracy))
-        rows += [
-            Row("", name, f"pair_accuracy.{group}", share)
-            for group, share in found.by_group().items()
-        ]
+        for kind, shares in (("field", found.by_field()), ("paradigm", found.by_paradigm())):
+            rows += [
+                Row("", name, f"pair_accuracy.{kind}.{group}", share)
+                for group, share in shares.items()
+            ]
         if options.without_start:
             bare = decide(subject, pairs, options.precision, start=False)
             rows.append(Row("", name, "pair_accuracy_without_start", bare.accuracy))

@@ -15,6 +15,8 @@ from toporepro.measure.moments import Moments
 from toporepro.measure.precision import TOKENS, Precision
 from toporepro.measure.result import Floats
 from toporepro.models import family
+from toporepro.models.checkpoint import Metadata
+from toporepro.models.inputs import AnyInputs
 from toporepro.sheet import sheet_shape
 from toporepro.spec import SpecError, TrainSpec, nearest
 
@@ -51,6 +53,7 @@ class Network(abc.ABC):
         device: where it computes.
         layers: its topographic layers and their numbers of units.
         limit: most images, or windows of text, shown of a split, evenly spaced; ``None`` shows all.
+        inputs: what it takes in.
     """
 
     module: nn.Module
@@ -60,8 +63,14 @@ class Network(abc.ABC):
     final: bool
     device: torch.device
     layers: dict[str, int]
+    inputs: AnyInputs
     limit: int | None = None
     _passes: dict[tuple[str, str, int], SetStatistics] = field(default_factory=dict, repr=False)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What its checkpoint says of itself."""
+        return Metadata(spec=self.spec, inputs=self.inputs, step=self.step)
 
     @property
     def pixels(self) -> int | None:
@@ -74,8 +83,14 @@ class Network(abc.ABC):
         """The split that the task is tested on."""
 
     @abc.abstractmethod
-    def scores(self, stimuli: str, precision: Precision) -> dict[str, float]:
-        """How well the network does its task, as its weights are now; see ``SetStatistics``."""
+    def scores(
+        self, stimuli: str, precision: Precision, limit: int | None = None
+    ) -> dict[str, float]:
+        """How well the network does its task, as its weights are now; see ``SetStatistics``.
+
+        Args:
+            limit: images, or windows, shown at most, besides the network's own limit.
+        """
 
     @abc.abstractmethod
     def _pass(self, stimuli: str, precision: Precision, tokens: int) -> SetStatistics: ...
@@ -110,11 +125,14 @@ class Network(abc.ABC):
             self._passes[key] = self._pass(*key)
         return self._passes[key]
 
-    def chosen(self, count: int) -> npt.NDArray[np.int64]:
-        """Indices of what is shown of a split of ``count``: all, or ``limit`` evenly spaced."""
-        if self.limit is None or count <= self.limit:
-            return np.arange(count)
-        return np.arange(self.limit) * count // self.limit
+    def chosen(self, count: int, limit: int | None = None) -> npt.NDArray[np.int64]:
+        """Indices of what is shown of ``count``: all, or evenly spaced ones.
+
+        Args:
+            limit: the most, besides the network's own ``limit``.
+        """
+        most = min(count if bound is None else bound for bound in (count, limit, self.limit))
+        return np.arange(most) * count // max(most, 1)
 
 
 def topographic_layers(spec: TrainSpec) -> dict[str, int]:

@@ -42,14 +42,16 @@ class Decisions:
         """Share of all pairs."""
         return float(self.points.mean())
 
-    def by_group(self) -> dict[str, float]:
-        """Shares of each field and of each paradigm: ``field.syntax``, ``paradigm.causative``."""
-        groups = (("field", self.fields), ("paradigm", self.paradigms))
-        return {
-            f"{kind}.{name}": float(self.points[places].mean())
-            for kind, named in groups
-            for name, places in named.items()
-        }
+    def by_field(self) -> dict[str, float]:
+        """Share of each field's pairs."""
+        return self._shares(self.fields)
+
+    def by_paradigm(self) -> dict[str, float]:
+        """Share of each paradigm's pairs."""
+        return self._shares(self.paradigms)
+
+    def _shares(self, groups: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, float]:
+        return {name: float(self.points[places].mean()) for name, places in groups.items()}
 
 
 def decide(

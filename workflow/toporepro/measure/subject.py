@@ -169,9 +169,11 @@ class Subject(Network):
         _, split = self.stimulus_set(stimuli)
         return self._inputs(split.images, self.chosen(len(split)))
 
-    def scores(self, stimuli: str, precision: Precision) -> dict[str, float]:
+    def scores(
+        self, stimuli: str, precision: Precision, limit: int | None = None
+    ) -> dict[str, float]:
         tally = _Tally(self.labelled)
-        for target, _, outputs in self._answers(stimuli, precision, []):
+        for target, _, outputs in self._answers(stimuli, precision, [], limit):
             tally.add(outputs, target)
         return tally.scores()
 
@@ -197,7 +199,7 @@ class Subject(Network):
         return SetStatistics(stimuli, moments, profiles, tally.scores())
 
     def _answers(
-        self, stimuli: str, precision: Precision, layers: Sequence[str]
+        self, stimuli: str, precision: Precision, layers: Sequence[str], limit: int | None = None
     ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor]]:
         """Labels, responses and outputs, batch by batch.
 
@@ -205,7 +207,7 @@ class Subject(Network):
         (``test_flip``); responses are to the image itself.
         """
         split = self.images.split(stimuli)
-        chosen = self.chosen(len(split))
+        chosen = self.chosen(len(split), limit)
         labels = torch.from_numpy(np.array(split.labels[chosen])).to(self.device)
         progress(f"  {len(labels)} {stimuli} images through {len(layers) or 'no'} layers")
         batches, targets = self._inputs(split.images, chosen), torch.split(labels, self._at_once)

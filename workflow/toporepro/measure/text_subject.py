@@ -90,7 +90,7 @@ class TextSubject(Network):
     def tested(self) -> str:
         return "validation"
 
-    def windows(self, stimuli: str) -> Ids:
+    def windows(self, stimuli: str, limit: int | None = None) -> Ids:
         """Numbers of the windows of a split that are shown.
 
         Raises:
@@ -98,11 +98,13 @@ class TextSubject(Network):
             SpecError: if the split is shorter than the network's context.
         """
         count = count_windows(self.text.split(stimuli), self.inputs.context)
-        return self.chosen(min(count, max(1, _MOST_TOKENS // self.inputs.context)))
+        return self.chosen(min(count, max(1, _MOST_TOKENS // self.inputs.context)), limit)
 
-    def scores(self, stimuli: str, precision: Precision) -> dict[str, float]:
+    def scores(
+        self, stimuli: str, precision: Precision, limit: int | None = None
+    ) -> dict[str, float]:
         loss = tokens = 0.0
-        for targets, _, logits in self._answers(stimuli, precision, []):
+        for targets, _, logits in self._answers(stimuli, precision, [], limit):
             loss += self._loss(logits, targets)
             tokens += targets.numel()
         return {"loss": loss / tokens}
@@ -118,10 +120,10 @@ class TextSubject(Network):
         return SetStatistics(stimuli, moments, {}, {"loss": loss / count})
 
     def _answers(
-        self, stimuli: str, precision: Precision, layers: Sequence[str]
+        self, stimuli: str, precision: Precision, layers: Sequence[str], limit: int | None = None
     ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor]]:
         """Next tokens n×t, responses n×t×units and logits, batch by batch."""
-        split, chosen = self.text.split(stimuli), self.windows(stimuli)
+        split, chosen = self.text.split(stimuli), self.windows(stimuli, limit)
         context = self.inputs.context
         progress(f"  {len(chosen)} {stimuli} windows through {len(layers) or 'no'} layers")
         step = self.at_once(context, layers)

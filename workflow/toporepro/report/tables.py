@@ -197,8 +197,8 @@ def _measure_problem(row: Row) -> str | None:
         if not (text.isascii() and text.isdigit()):
             return f"{name}={text!r}: a whole number of at least 0"
     share = _number(sparsity)
-    if share is None or not 0 <= share < 1:
-        return f"sparsity={sparsity!r}: a number in [0, 1)"
+    if share is None or not 0 <= share <= 1:
+        return f"sparsity={sparsity!r}: a number in [0, 1]"
     number = _number(value)
     if number is None or math.isinf(number):
         return f"value={value!r}: a finite number, or nan where the measure is not defined"
