@@ -1,15 +1,12 @@
 # Data: fetched where needed, checked, and laid out for memory-mapping; shared by presets. A dataset
 # too large for one job is prepared in parts, which prepare_data then gathers.
 from toporepro.data.scatter import parts as parts_of
+from toporepro.data.scatter import plugins as prepare_modules
 from toporepro.paths import prepared_part
 
 INDEX = P.data / "prepared" / "{dataset}" / "dataset.json"
 NAMED = {P.prepared(spec).parent.name: spec for spec in DATASETS.values()}
 PARTS = {name: range(parts_of(spec)) for name, spec in NAMED.items()}
-
-
-def prepare_modules(spec):
-    return [f"data.{spec.source}", *(["data.scatter"] if parts_of(spec) else [])]
 
 
 PREPARE = Fields(

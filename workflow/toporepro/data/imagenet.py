@@ -1,7 +1,7 @@
 """ImageNet-1k (ILSVRC 2012; Russakovsky et al., 2015): options, and where it comes from.
 
 It cannot be fetched without a person's consent to its terms, so its raw files are the user's own;
-``data.scatter`` turns them into shards, one part per job.
+``data.scatter_images`` turns them into shards, one part per job.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toporepro.data.fetch import RemoteFile
     from toporepro.data.raw import RawImages
 
+SCATTERED = "scatter_images"
 # Of the training images' channels; every published network is normalised by these.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -126,7 +127,7 @@ def missing(options: Options, raw: Path) -> str | None:
 
 def prepared_bytes(options: Options) -> int:
     """Bytes that the shards take, about."""
-    from toporepro.data.scatter import stored_bytes
+    from toporepro.data.scatter_images import stored_bytes
 
     splits = extent(options).splits
     return sum(stored_bytes(options, side(options, name), n) for name, n in splits.items())
