@@ -1,6 +1,6 @@
 """A small language network, its snapshot and its text, written as training would write them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,16 @@ def drawn_pairs(count: int) -> list[Pair]:
 
 
 def write_text(
-    folder: Path, documents: int = 120, pairs: Sequence[Pair] = (), vocabulary: int = 320
+    folder: Path,
+    documents: int = 120,
+    pairs: Sequence[Pair] = (),
+    vocabulary: int = 320,
+    classes: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     texts = [" .".join(sentences(6, seed)) for seed in range(documents)]
     tokenizer = train_tokenizer(texts, vocabulary)
-    writer = TextWriter(folder, source="grammar", options={}, tokenizer=tokenizer)
+    extra = {"word_classes": classes} if classes else {}
+    writer = TextWriter(folder, source="grammar", options={}, tokenizer=tokenizer, extra=extra)
     writer.write_split("train", texts)
     writer.write_split("validation", texts[: documents // 2])
     if pairs:

@@ -38,6 +38,7 @@ class _Measure:
     name: str
     plugin: ModuleType
     options: Any
+    files: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
     set_digests = {name: sha256(index) for name, index in sets.items()}
     sheets = {name: sheet_shape(units) for name, units in topographic_layers(trained).items()}
     checkpoints = _checkpoints(model, trained.recipe.snapshots)
+    files = [path for item in measures for path in item.files]
     data_digest = sha256(data)
     found: list[Measured] = []
     entries: list[cache.Entry] = []
@@ -90,6 +92,8 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
             path = model.measure_state / checkpoint.path.stem / f"{item.name}.result"
             using = {name: set_digests[name] for name in stimulus_datasets(asdict(item.options))}
             digests = {"data": data_digest, **({"stimuli": using} if using else {})}
+            if item.files:
+                digests["files"] = {path.name: sha256(path) for path in item.files}
             key = _key(
                 item,
                 (shown.code, f"models.{trained.architecture}"),
@@ -126,7 +130,7 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
         verb="measure",
         spec=asdict(spec),
         modules=stage_modules("measure", *plugins, f"models.{trained.architecture}"),
-        inputs=[*(checkpoint.path for checkpoint in checkpoints), data, *stimuli],
+        inputs=[*(checkpoint.path for checkpoint in checkpoints), data, *stimuli, *files],
         outputs=[model.measures, model.units],
         seed=spec.seed,
         wall_seconds=sum(entry.seconds for entry in entries),
@@ -153,7 +157,8 @@ def _measures(spec: MeasureSpec, task: str) -> list[_Measure]:
             raise SpecError(f"measures.{name}: {error}") from None
         if getattr(plugin, "TASK", task) != task:
             raise SpecError(f"measures.{name}: of networks whose task is {plugin.TASK}, not {task}")
-        measures.append(_Measure(name, plugin, options))
+        needed = plugin.files(options) if hasattr(plugin, "files") else ()
+        measures.append(_Measure(name, plugin, options, needed))
     return measures
 
 
