@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +30,35 @@ def override(**changes: object) -> str:
 
 def test_a_run_ends_with_claims_and_pages(finished: Copy) -> None:
     output = finished.first_output
-    assert f"report: results/{finished.results.name}/report.html" in output
-    for name in ("report.html", "snakemake-report.html", "claims.csv", "tables/measures.csv"):
+    for page in ("report", "explorer"):
+        assert f"{page}: results/{finished.results.name}/{page}.html" in output
+    for name in (
+        "report.html",
+        "explorer.html",
+        "snakemake-report.html",
+        "claims.csv",
+        "tables/measures.csv",
+    ):
         assert (finished.results / name).stat().st_size > 100
+
+
+def test_the_report_s_rule_graph_is_snakemake_s(finished: Copy) -> None:
+    dot = finished.plan("--rulegraph")
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', dot))
+    group = {number: "figures" if name.startswith("draw_") else name
+             for number, name in names.items()}  # fmt: skip
+    told = {(group[a], group[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot)}
+    page = (finished.results / "report.html").read_text()
+    (words,) = re.findall(r'<desc id="rules-words">(.*?)\.</desc>', page)
+    drawn = {
+        (maker, line.split(" reads from ")[0])
+        for line in words.split("; ")
+        if " reads from " in line
+        for maker in line.split(" reads from ")[1].split(", ")
+    }
+    assert drawn < told
+    # Snakemake's also has what the report's ledger lists, and the rule `all`.
+    assert {reader for _, reader in told - drawn} == {"all", "write_report"}
 
 
 def test_a_second_run_does_nothing(finished: Copy) -> None:

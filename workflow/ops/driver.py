@@ -36,7 +36,7 @@ def reproduce(preset: str, cores: int) -> int:
     if not other.exists() or other.stat().st_mtime < page.stat().st_mtime:
         status = _run(snakemake(preset, "--quiet", "--report", str(other)))
     print(render_terminal(read_claims(root / "claims.csv")))
-    print(f"\nreport: {page}\nSnakemake's own report: {other}")
+    print(f"\nreport: {page}\nexplorer: {root / 'explorer.html'}\nSnakemake's own report: {other}")
     return status
 
 

@@ -56,6 +56,7 @@ rule write_explorer:
         ),
     output:
         P.explorer,
+        manifest=manifest(P.explorer),
     log:
         P.log("write_explorer"),
     benchmark:
@@ -70,4 +71,4 @@ rule write_explorer:
         "Writing the explorer"
     shell:
         "toporepro explorer --log {log:q} --spec {params.spec:q} --models {params.models}"
-        " --tables {params.tables:q} --data {input.data:q} --out {output:q}"
+        " --tables {params.tables:q} --data {input.data:q} --out {output[0]:q}"

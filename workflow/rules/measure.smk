@@ -54,6 +54,7 @@ rule collect_tables:
         [path_of(model).history for model in C.models],
     output:
         measures=P.table("measures"),
+        manifest=manifest(P.table("measures")),
         curves=P.table("curves"),
         history=P.table("history"),
         missing=P.table("missing"),

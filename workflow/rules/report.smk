@@ -47,8 +47,11 @@ MANIFESTS = [
     *(manifest(P.prepared(spec)) for spec in DATASETS.values()),
     *(manifest(path_of(model).weights) for model in C.models),
     *(manifest(path_of(model).measures) for model in C.models),
+    manifest(P.table("measures")),
     *(manifest(P.figure(name, "png")) for name in FIGURES),
     manifest(P.claims),
+    *map(manifest, CALIBRATION),
+    manifest(P.explorer),
 ]
 # What the page is made of besides modules, which a change of code would not show.
 LOOKS = [

@@ -66,6 +66,7 @@ def manifest(path: Path, verb: str, **more: Any) -> Path:
         "verb": verb, "wall_seconds": 60.0, "gpu_hours": 0.0, "attempts": 1, "device": "cpu",
         "git_commit": "abc+", "packages": {"torch": "2.13.0"}, "python": "3.11.7",
         "machine": {"host": "h", "system": "Linux", "cores": 2}, "accepted_changes": [],
+        "inputs": {}, "outputs": {},
         **more,
     }  # fmt: skip
     path.write_text(json.dumps(content))
@@ -157,7 +158,7 @@ def test_no_request_leaves_the_page(results: Path) -> None:
         for name in ("src", "srcset", "data", "action", "poster"):
             assert found.get(name, "data:").startswith("data:")
         link = found.get("href", "data:")
-        beside = link in ("claims.csv", "claims.md")
+        beside = link in ("claims.csv", "claims.md", "explorer.html")
         assert beside or link.startswith("data:") or link[1:] in identities, link
     assert re.findall(r"url\(|@import", (results / "report.html").read_text()) == []
 
@@ -207,7 +208,7 @@ def test_the_ledger_adds_up(results: Path, tmp_path: Path) -> None:
             accepted_changes=[{"module": "toporepro.spec", "reason": "a comment"}],
         ),
         manifest(results / "figures/training_curves.manifest.json", "figure", git_commit=None),
-        manifest(results / "claims.manifest.json", "claims"),
+        manifest(results / "claims.manifest.json", "claims", energy_kwh=0.25),
     ]  # fmt: skip
     for path, text in (
         ("train_model/mlp_tau=0.5_seed=0.tsv", "s\tmax_rss\n1\t100.5\n2\t250.0\n"),
@@ -231,16 +232,32 @@ def test_the_ledger_adds_up(results: Path, tmp_path: Path) -> None:
     train = ledger.totals(jobs)[1]
     assert (train.subject, train.wall_seconds, train.gpu_hours) == ("2", 120.0, 0.75)
     assert (train.attempts, train.peak_mb, train.device) == (3, 250.0, "cpu, cuda: H200")
+    assert (train.energy_kwh, ledger.energy(jobs)) == (None, 0.25)
     text = write(results, *read).text
     for words in (
-        "train_model 2 2 min 0 s 0.75 250 MB",
-        "all 8 7 min 7 s 0.75",
+        "train_model 2 2 min 0 s 0.75 250 MB –",
+        "judge_claims 1 1 min 0 s 0.00 – 0.250 kWh",
+        "all 8 7 min 7 s 0.75 0.250 kWh",
         "torch 2.12.0 and 2.13.0",
         "Linux, 2 cores, cpu; Linux, 2 cores, cuda: H200",
         "abc+, outside git",
         "toporepro.spec: a comment",
     ):
         assert words in text
+
+
+def test_energy_that_nobody_measured_is_said_so(results: Path, tmp_path: Path) -> None:
+    one = manifest(tmp_path / "data/digits-1/dataset.manifest.json", "prepare")
+    reader = write(results, one)
+    assert "Energy: not measured" in reader.text
+    assert "kWh" not in reader.text
+
+
+def test_methods_name_the_measures_and_the_rules(results: Path, tmp_path: Path) -> None:
+    one = manifest(tmp_path / "data/digits-1/dataset.manifest.json", "prepare")
+    reader = write(results, one, config={"measures": {"accuracy": {}, "smoothness": {}}})
+    assert "accuracy Accuracy and loss of a classifier." in reader.text
+    assert "prepare_data starts; write_report reads from prepare_data." in reader.text
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ export interface Family {
   label: string;
   layers: Record<string, [number, number]>;
   drawing: Drawing | null;
+  /** Of the page's pictures, those of its best images. */
+  pictures: string | null;
 }
 
 export interface Quantity {

@@ -83,7 +83,8 @@ function firstOf(group: string): string {
 }
 
 function Best({ side, unit }: { side: Side; unit: number }) {
-  const pictures = content.pictures[side.family];
+  const set = content.families[side.family]!.pictures;
+  const pictures = set ? content.pictures[set] : undefined;
   const map = mapsOf(modelOf(side), side.layer, "best_stimulus").at(-1);
   if (!pictures || !map) return null;
   const numbers = map.index.map((_, place) => valueOf(map, unit, place));

@@ -10,15 +10,17 @@ import base64
 import hashlib
 import json
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toporepro.code import stage_modules
 from toporepro.measure.result import Quantity
 from toporepro.paths import ModelPaths
 from toporepro.plugins import find, names
-from toporepro.provenance import intact, progress, write_text
+from toporepro.provenance import progress, write_manifest, write_text
 from toporepro.report.pieces import Piece, fitting, pieces
 from toporepro.report.showing import drawing, pictures, second_layer
 from toporepro.report.tables import read_measures
@@ -61,7 +63,7 @@ def write_explorer(
     """
     import jinja2
 
-    intact(tables / "measures.csv")
+    started = time.monotonic()
     measures = read_measures(tables / "measures.csv")
     indexes = {path.parent.name: path for path in data}
     drawings = {
@@ -72,12 +74,13 @@ def write_explorer(
     }
     layers: dict[str, dict[str, tuple[int, int]]] = {name: {} for name in spec["families"]}
     found: list[Piece] = []
+    read: list[Path] = []
     described = []
     for number, (key, folder) in enumerate(zip(spec["models"], models, strict=True)):
         family, tau, seed = key
         progress(f"[{number + 1}/{len(models)}] {family}, τ = {tau}, seed {seed}")
         paths = ModelPaths(folder)
-        intact(paths.units)
+        read += [paths.units, *([paths.weights] if family in drawings else [])]
         rank = sorted(spec["families"][family]["seeds"]).index(seed)
         mine, sheets = pieces(number, rank, paths.units)
         found += mine
@@ -99,6 +102,7 @@ def write_explorer(
                 "label": family["label"],
                 "layers": layers[name],
                 "drawing": drawings.get(name),
+                "pictures": _set(spec["shown"].get(name, {})),
             }
             for name, family in spec["families"].items()
             if layers[name]
@@ -106,11 +110,8 @@ def write_explorer(
         "quantities": quantities(piece.quantity for piece in found),
         "models": described,
         "pictures": {
-            name: pictures(
-                indexes[shown["stimuli"]], shown["split"], _numbers(found, described, name)
-            )
-            for name, shown in spec["shown"].items()
-            if "stimuli" in shown
+            key: pictures(indexes[folder], split, _numbers(found, described, families))
+            for key, (folder, split, families) in _sets(spec["shown"]).items()
         },
         "palettes": palettes(spec["palette"]),
     }
@@ -140,6 +141,14 @@ def write_explorer(
     for line in _sentences(left_out, spec["models"]):
         progress(f"left out, since the page may have {spec['megabytes']} MB: {line}")
     write_text(out, page(kept, left_out))
+    write_manifest(
+        verb="explorer",
+        spec=spec,
+        modules=stage_modules("explorer"),
+        inputs=[tables / "measures.csv", *data, *read],
+        outputs=[out],
+        wall_seconds=time.monotonic() - started,
+    )
 
 
 def quantities(found: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -194,14 +203,28 @@ def _measures(
     ]
 
 
+def _set(shown: Mapping[str, str]) -> str | None:
+    """The name of a set of images, of which families may share one."""
+    return f"{shown['stimuli']}/{shown['split']}" if "stimuli" in shown else None
+
+
+def _sets(shown: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[str, str, set[str]]]:
+    """Folder and split of each set of images, and the families whose best images are in it."""
+    sets: dict[str, tuple[str, str, set[str]]] = {}
+    for name, of_family in shown.items():
+        if key := _set(of_family):
+            sets.setdefault(key, (of_family["stimuli"], of_family["split"], set()))[2].add(name)
+    return sets
+
+
 def _numbers(
-    found: Iterable[Piece], described: Sequence[Mapping[str, Any]], family: str
+    found: Iterable[Piece], described: Sequence[Mapping[str, Any]], families: set[str]
 ) -> set[int]:
-    """Numbers of the pictures that some unit of a family answers most to."""
+    """Numbers of the pictures that some unit of these families answers most to."""
     return {
         int(value)
         for piece in found
-        if piece.quantity == BEST and described[piece.model]["family"] == family
+        if piece.quantity == BEST and described[piece.model]["family"] in families
         for value in piece.values()
         if not math.isnan(value)
     }

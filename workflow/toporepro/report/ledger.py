@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Verbs that run once.
+_ALONE = {
+    "tables": "collect_tables",
+    "claims": "judge_claims",
+    "calibrate_definitions": "calibrate_definitions",
+    "explorer": "write_explorer",
+}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -19,6 +27,7 @@ class Entry:
         subject: what it was about.
         wall_seconds: summed over attempts.
         peak_mb: largest resident memory in MB; ``None`` where it was not recorded.
+        energy_kwh: of its device; ``None`` where it was not measured.
     """
 
     rule: str
@@ -28,6 +37,7 @@ class Entry:
     wall_seconds: float
     gpu_hours: float
     peak_mb: float | None
+    energy_kwh: float | None
 
 
 def read_manifests(paths: Iterable[Path]) -> dict[Path, Mapping[str, Any]]:
@@ -50,7 +60,7 @@ def entries(manifests: Mapping[Path, Mapping[str, Any]], benchmarks: Path) -> li
     """One entry per manifest; memory from Snakemake's benchmark files below ``benchmarks``."""
     found = []
     for path, content in manifests.items():
-        rule, subject = _job(path, content["verb"])
+        rule, subject = job_of(path, content["verb"])
         found.append(
             Entry(
                 rule=rule,
@@ -60,6 +70,7 @@ def entries(manifests: Mapping[Path, Mapping[str, Any]], benchmarks: Path) -> li
                 wall_seconds=content["wall_seconds"],
                 gpu_hours=content["gpu_hours"],
                 peak_mb=_peak(benchmarks / rule / f"{subject}.tsv"),
+                energy_kwh=content.get("energy_kwh"),
             )
         )
     return found
@@ -79,9 +90,16 @@ def totals(jobs: Iterable[Entry]) -> list[Entry]:
             wall_seconds=sum(job.wall_seconds for job in mine),
             gpu_hours=sum(job.gpu_hours for job in mine),
             peak_mb=max((job.peak_mb for job in mine if job.peak_mb is not None), default=None),
+            energy_kwh=energy(mine),
         )
         for rule, mine in rules.items()
     ]
+
+
+def energy(jobs: Iterable[Entry]) -> float | None:
+    """The sum over jobs whose energy was measured, in kWh; ``None`` if that of none was."""
+    measured = [job.energy_kwh for job in jobs if job.energy_kwh is not None]
+    return sum(measured) if measured else None
 
 
 def versions(manifests: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -118,7 +136,12 @@ def accepted(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
     )
 
 
-def _job(path: Path, verb: str) -> tuple[str, str]:
+def job_of(path: Path, verb: str) -> tuple[str, str]:
+    """The rule that a manifest tells of, and the job's subject.
+
+    Raises:
+        ValueError: if no rule runs the verb.
+    """
     parts: Sequence[str] = path.parts
     if verb in ("train", "measure", "convert"):
         rule = "convert_checkpoint" if verb == "convert" else f"{verb}_model"
@@ -127,8 +150,9 @@ def _job(path: Path, verb: str) -> tuple[str, str]:
         return "prepare_data", parts[-2]
     if verb == "figure":
         return "figures", path.name.split(".")[0]
-    rule = {"tables": "collect_tables", "claims": "judge_claims"}[verb]
-    return rule, rule
+    if verb not in _ALONE:
+        raise ValueError(f"{path}: made by {verb!r}, which no rule runs")
+    return _ALONE[verb], _ALONE[verb]
 
 
 def _peak(path: Path) -> float | None:

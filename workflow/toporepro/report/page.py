@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toporepro.plugins import find
 from toporepro.provenance import intact, progress, write_text
-from toporepro.report import claims, ledger
+from toporepro.report import claims, ledger, rulegraph
 from toporepro.report.render import p_text, summary
 
 CAPTIONS = Path(__file__).parents[2] / "report"
@@ -71,7 +72,7 @@ def write_page(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(duration=duration, p_text=p_text)
+    environment.filters.update(duration=duration, kwh=kwh, p_text=p_text)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         preset=spec["preset"],
         about=spec["about"],
@@ -83,6 +84,9 @@ def write_page(
         differences=spec["differences"],
         jobs=jobs,
         totals=ledger.totals(jobs),
+        energy=ledger.energy(jobs),
+        measures=_measures(spec["config"].get("measures", {})),
+        rules=_rules(read, jobs),
         versions=ledger.versions(read.values()),
         machines=ledger.machines(read.values()),
         commits=ledger.commits(read.values()),
@@ -91,6 +95,20 @@ def write_page(
     if len(page) > LARGEST_PAGE:
         progress(f"{out}: {len(page) / 1e6:.1f} MB; lower `style.dpi` or show fewer figures")
     write_text(out, page)
+
+
+def _measures(named: Iterable[str]) -> dict[str, str]:
+    """What each measure says of itself, in a sentence."""
+    return {name: (find("measure", name).__doc__ or "").split("\n\n")[0] for name in named}
+
+
+def _rules(read: Mapping[Path, Mapping[str, Any]], jobs: Iterable[ledger.Entry]) -> str:
+    """The rule graph, with the report as the reader of what no other rule reads."""
+    counts = {total.rule: int(total.subject) for total in ledger.totals(jobs)}
+    found = rulegraph.edges(read)
+    ends = set(counts) - {maker for maker, _ in found}
+    page = "write_report"
+    return rulegraph.draw({**counts, page: 1}, found | {(end, page) for end in ends})
 
 
 def duration(seconds: float) -> str:
@@ -102,6 +120,11 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def kwh(energy: float | None) -> str:
+    """Energy in kWh, as text."""
+    return "–" if energy is None else f"{energy:.3f} kWh"
 
 
 def caption_html(path: Path) -> str:
