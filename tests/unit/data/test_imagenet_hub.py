@@ -22,6 +22,7 @@ from toporepro.data.store import INDEX, DataError
 from toporepro.spec import DataSpec
 
 TOKEN = "hf_secret_of_the_user"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ROWS: dict[str, list[tuple[str, int, bytes]]] = {
     "train-00000-of-00002.parquet": [
         (f"{w}_{n}_{w}.JPEG", ilsvrc.WNIDS.index(w), ilsvrc.jpeg(10 * n + 1))
@@ -60,7 +61,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.answer(200, FILES[name])
         elif token != f"Bearer {TOKEN}":
             self.answer(401, b"{}")
-        elif self.path.startswith("/api/"):
+        elif self.path.endswith("/revision/main"):
+            self.answer(200, json.dumps({"sha": COMMIT}).encode())
+        elif self.path == f"/api/datasets/ILSVRC/imagenet-1k/tree/{COMMIT}/data":
             entries = [
                 {
                     "type": "file",
@@ -71,7 +74,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
                 for name, data in {**FILES, "test-00000-of-00001.parquet": b"x"}.items()
             ]
             self.answer(200, json.dumps(entries).encode())
-        else:
+        elif self.path.startswith(f"/datasets/ILSVRC/imagenet-1k/resolve/{COMMIT}/data/"):
             self.answer(302, b"", Location=f"{self.store}/store/{name}")
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
@@ -128,7 +131,7 @@ def test_fetched_with_the_token_which_stays_secret(
         scatter.prepare_part(spec(), tmp_path, index, part)
     scatter.prepare_all(spec(), tmp_path, index)
     check(index)
-    assert len([path for path, _ in hub if path.startswith("/api/")]) == 1
+    assert len([path for path, _ in hub if path.startswith("/api/")]) == 2
     for path, token in hub:
         assert (token is None) == path.startswith("/store/")
     assert TOKEN not in "".join(capsys.readouterr())

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from toporepro.data.guards import readable
-from toporepro.data.store import DataError
+from toporepro.data.index import DataError
 
 # Headers and padding of a tar archive come on top of its members' bytes.
 _TAR_OVERHEAD_PER_MEMBER = 8 << 10

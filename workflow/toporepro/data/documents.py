@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from toporepro.spec import SpecError
 
 
-def in_validation(text: bytes, share: float) -> bool:
+def in_validation(digest: bytes, share: float) -> bool:
     """Whether a document is of the validation split, as ``share`` of all documents are.
 
     Equal documents go the same way, in whatever file and place they are.
 
     Args:
-        text: the document in UTF-8.
+        digest: SHA-256 of the document in UTF-8.
     """
-    digest = hashlib.sha256(text).digest()
     return int.from_bytes(digest[:8], "big") < share * 2.0**64
 
 

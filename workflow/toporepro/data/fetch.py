@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from toporepro.data.guards import exclusive, readable, require_space
-from toporepro.data.store import DataError
+from toporepro.data.index import DataError
 from toporepro.provenance import progress
 
 if TYPE_CHECKING:

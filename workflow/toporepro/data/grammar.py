@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def prepare(options: Options, raw: Path, out: Path) -> None:
 
     texts: dict[bool, list[str]] = {False: [], True: []}
     for text in documents(options):
-        texts[in_validation(text.encode(), options.validation)].append(text)
+        texts[in_validation(sha256(text.encode()).digest(), options.validation)].append(text)
     writer = TextWriter(
         out,
         source="grammar",

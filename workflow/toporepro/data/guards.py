@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from toporepro.data.store import DataError
+from toporepro.data.index import DataError
 from toporepro.provenance import progress
 
 _MARGIN = 64 << 20

@@ -1,25 +1,20 @@
 """ImageNet-1k as the gated dataset ILSVRC/imagenet-1k of the Hugging Face Hub, in Parquet files.
 
-Files are fetched into ``parquet`` when a part needs them, with the token in ``HF_TOKEN``, which is
-sent to the hub alone and never written or shown. What the hub says of sizes and SHA-256 is noted
-once, in ``parquet/listing.json``; from then on the files are what that says. All files put there by
-hand need neither token nor network.
+Files are fetched into ``parquet`` when a part needs them (``data.hub``). Where all of them were put
+there by hand, neither token nor network is needed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from toporepro.data.fetch import RemoteFile, fetch
-from toporepro.data.guards import exclusive
+from toporepro.data.hub import HubFolder
 from toporepro.data.raw import RawImage
 from toporepro.data.store import DataError
-from toporepro.provenance import write_json
 
 DATASET = "ILSVRC/imagenet-1k"
 _FILE = re.compile(r"(train|validation)-(\d{5})-of-(\d{5})\.parquet")
@@ -36,11 +31,11 @@ class Hub:
 
     def __init__(self, raw: Path) -> None:
         self._folder = raw / "parquet"
-        self._remote: dict[str, dict[str, Any]] = {}
+        self._remote: HubFolder | None = None
         names = [path.name for path in self._folder.glob("*.parquet")]
         if not _complete(names):
-            self._remote = self._listing()
-            names = list(self._remote)
+            self._remote = _remote(self._folder)
+            names = list(self._remote.listing())
             if not _complete(names):
                 raise DataError(f"{DATASET}: the hub lists {len(names)} files, not all that it has")
         self._names = sorted(name for name in names if _FILE.fullmatch(name))
@@ -55,7 +50,7 @@ class Hub:
         import pyarrow
         from pyarrow import parquet
 
-        path = self._file(unit)
+        path = self._remote.fetch(unit) if self._remote else self._folder / unit
         try:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(_ROWS, columns=["image", "label"]):
@@ -63,27 +58,6 @@ class Hub:
                         yield _image(unit, number, row)
         except (pyarrow.ArrowException, OSError) as error:
             yield RawImage(unit, 0, "", b"", f"a damaged file ({error})")
-
-    def _file(self, name: str) -> Path:
-        known = self._remote.get(name)
-        if known is None:
-            return self._folder / name
-        file = RemoteFile(
-            name=name,
-            urls=(f"{_endpoint()}/datasets/{DATASET}/resolve/main/data/{name}",),
-            bytes=known["bytes"],
-            sha256=known["sha256"],
-            token=_token() or None,
-        )
-        return fetch(file, self._folder)
-
-    def _listing(self) -> dict[str, dict[str, Any]]:
-        path = self._folder / "listing.json"
-        with exclusive(self._folder / ".listing.lock", "the list of files"):
-            if not path.exists():
-                write_json(path, _ask_hub(self._folder))
-        listing: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return listing
 
 
 def _image(unit: str, number: int, row: dict[str, Any]) -> RawImage:
@@ -107,42 +81,12 @@ def _complete(names: list[str]) -> bool:
     return len(totals) == 2 and all(found[name] == set(range(total)) for name, total in totals)
 
 
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-
-
-def _token() -> str:
-    return os.environ.get("HF_TOKEN", "").strip()
-
-
-def _ask_hub(folder: Path) -> dict[str, dict[str, Any]]:
-    import requests
-
+def _remote(folder: Path) -> HubFolder:
     advice = (
         f"accept the terms at https://huggingface.co/datasets/{DATASET} with your account, make a "
         "token that may read at https://huggingface.co/settings/tokens, and set HF_TOKEN to it; or "
         f"put the Parquet files train-*.parquet and validation-*.parquet into {folder}"
     )
-    if not _token():
+    if not os.environ.get("HF_TOKEN", "").strip():
         raise DataError(f"ImageNet-1k, form 'huggingface': HF_TOKEN is not set: {advice}")
-    url = f"{_endpoint()}/api/datasets/{DATASET}/tree/main/data"
-    try:
-        answer = requests.get(
-            url,
-            headers={"Authorization": f"Bearer {_token()}", "User-Agent": "toporepro"},
-            timeout=60,
-            allow_redirects=False,
-        )
-        entries = answer.json() if answer.status_code == 200 else None
-    except (requests.RequestException, ValueError) as error:
-        raise DataError(f"{url}: {type(error).__name__}; is there a network?") from None
-    if entries is None:
-        raise DataError(f"{url}: {answer.status_code} {answer.reason}: {advice}")
-    try:
-        return {
-            Path(entry["path"]).name: {"bytes": entry["size"], "sha256": entry["lfs"]["oid"]}
-            for entry in entries
-            if _FILE.fullmatch(Path(entry["path"]).name)
-        }
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{url}: an answer of an unknown form ({error})") from None
+    return HubFolder(DATASET, "data", folder, lambda name: bool(_FILE.fullmatch(name)), advice)

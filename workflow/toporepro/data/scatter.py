@@ -2,7 +2,8 @@
 
 Such a dataset's module has, in place of ``prepare``, ``SCATTERED``, the name of the module here
 that knows what its parts are made of (``scatter_images``, ``scatter_text``), ``parts(options)`` and
-``open_raw(options, raw)``.
+``open_raw(options, raw)``. Where a person may add files, so that parts have to be shared out anew,
+it also has ``listed(options, raw)``: the raw files' names and sizes.
 
 Part ``k`` reads its share of the raw data, writes its files and then ``parts/{k}.json``, last,
 which says what it made from which spec, code and raw bytes. Gathering checks all parts and writes
@@ -13,6 +14,7 @@ machine, or how often it was begun.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import json
 import time
@@ -64,7 +66,13 @@ class Job:
             "spec": json.loads(encode(self.spec)),
             "code": code_hash(self.modules),
             "part": part,
+            "raw": self._listed(),
         }
+
+    def _listed(self) -> str | None:
+        """A hash of the raw files' names and sizes; ``None`` if there are none, or no matter."""
+        listed = self.plugin.listed(self.options, self.raw) if _lists(self.plugin) else None
+        return hashlib.sha256(encode(listed).encode()).hexdigest()[:16] if listed else None
 
 
 class Kind(Protocol):
@@ -159,6 +167,10 @@ class _FaultyError(DataError):
         self.count = count
 
 
+def _lists(plugin: ModuleType) -> bool:
+    return hasattr(plugin, "listed")
+
+
 def _kind(plugin: ModuleType) -> Kind:
     """The module that knows what a dataset's parts are made of."""
     found: Kind = importlib.import_module(f"toporepro.data.{plugin.SCATTERED}")
@@ -183,7 +195,10 @@ def _ensure(job: Job, part: int, raw: Any) -> Any:
 def _is_current(job: Job, part: int) -> bool:
     try:
         content = json.loads(job.made(part).read_text(encoding="utf-8"))
-        if content["identity"] != job.identity(part):
+        wanted = job.identity(part)
+        if wanted["raw"] is None:  # raw files may be taken away once they have been read
+            wanted["raw"] = content["identity"]["raw"]
+        if content["identity"] != wanted:
             return False
         for name, record in content["files"].items():
             FileRecord(**record).check(job.folder / name)

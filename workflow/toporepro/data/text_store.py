@@ -243,7 +243,7 @@ class TextWriter:
         (folder / INDEX).unlink(missing_ok=True)
         self._files = {name: FileRecord.of(folder / name) for name in tokenizer.save(folder)}
         self._splits: dict[str, dict[str, Any]] = {}
-        self._content = {"source": source, "options": dict(options), "extra": dict(extra or {})}
+        self._about: dict[str, Any] = {"source": source, "options": options, "extra": extra or {}}
 
     def write_split(self, name: str, documents: Iterable[str]) -> None:
         """Encode and write one split; only one document is in memory at a time.
@@ -257,19 +257,12 @@ class TextWriter:
         with TokenWriter(self.folder / shard, self._tokenizer) as writer:
             for document in documents:
                 writer.add([document])
-        self.add_split(name, [shard], [writer.tokens], writer.documents, {shard: writer.record})
-
-    def add_split(
-        self,
-        name: str,
-        shards: list[str],
-        tokens: list[int],
-        documents: int,
-        files: Mapping[str, FileRecord],
-    ) -> None:
-        """Enter shards that were written elsewhere."""
-        self._splits[name] = {"shards": shards, "tokens": tokens, "documents": documents}
-        self._files |= files
+        self._splits[name] = {
+            "shards": [shard],
+            "tokens": [writer.tokens],
+            "documents": writer.documents,
+        }
+        self._files[shard] = writer.record
 
     def write_pairs(self, pairs: Iterable[Pair]) -> None:
         """Write minimal pairs beside the text."""
@@ -286,20 +279,41 @@ class TextWriter:
             if not sum(self._splits.get(name, {"tokens": []})["tokens"]):
                 raise DataError(f"{self.folder}: split {name!r} was not written, or has no text")
         index = self.folder / INDEX
-        write_json(
-            index,
-            {
-                **self._content,
-                "kind": KIND,
-                "vocabulary": self._tokenizer.vocabulary,
-                "end_of_text": self._tokenizer.end_of_text,
-                "dtype": id_type(self._tokenizer.vocabulary),
-                "splits": self._splits,
-                "pairs": PAIRS if PAIRS in self._files else None,
-                "files": {name: asdict(record) for name, record in self._files.items()},
-            },
+        content = text_index(
+            **self._about, tokenizer=self._tokenizer, splits=self._splits, files=self._files
         )
+        write_json(index, content)
         return index
+
+
+def text_index(
+    *,
+    source: str,
+    options: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    splits: Mapping[str, Mapping[str, Any]],
+    files: Mapping[str, FileRecord],
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of an index of text.
+
+    Args:
+        splits: name → ``shards`` (file names), ``tokens`` (in each) and ``documents``.
+        files: all files of the folder, pairs included.
+        source, options, extra: as in ``Prepared``.
+    """
+    return {
+        "kind": KIND,
+        "source": source,
+        "options": dict(options),
+        "vocabulary": tokenizer.vocabulary,
+        "end_of_text": tokenizer.end_of_text,
+        "dtype": id_type(tokenizer.vocabulary),
+        "splits": dict(splits),
+        "pairs": PAIRS if PAIRS in files else None,
+        "files": {name: asdict(record) for name, record in files.items()},
+        "extra": dict(extra),
+    }
 
 
 def shard_file(split: str, part: int) -> str:
