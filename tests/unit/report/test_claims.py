@@ -6,6 +6,8 @@ import copy
 import itertools
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from typing import Any
 import pytest
 import synthetic
 import yaml
+from scipy import stats
 
-from toporepro.report import claims, tables
+from toporepro.report import claims, tables, verdicts
 from toporepro.report.dimensionality import centred, correlation
 from toporepro.report.render import render_terminal
 from toporepro.report.selection import published_points, topographic_points
@@ -129,8 +132,8 @@ def test_smoothness_rises_in_both_families(demo: tuple[Path, Rows]) -> None:
     assert resnet["p"] == pytest.approx(1 / 120)
     assert mlp["p"] == pytest.approx(1 / 14400)
     assert mlp["p_holm"] == pytest.approx(2 / 14400)
-    assert mlp["verdict"] == claims.REPRODUCED
-    assert resnet["verdict"] == claims.THESE
+    assert mlp["verdict"] == verdicts.REPRODUCED
+    assert resnet["verdict"] == verdicts.THESE
     assert "across seeds not tested" in resnet["sentence"]
 
 
@@ -138,15 +141,15 @@ def test_demo_is_never_on_the_paper_s_axes(demo: tuple[Path, Rows]) -> None:
     rows = by_id(demo[1])
     for name in ("llcnn-g", "tdann"):
         row = rows[f"above_competitors/{name}"]
-        assert row["verdict"] == claims.NOT_COMPARABLE
+        assert row["verdict"] == verdicts.NOT_COMPARABLE
         assert row["effect"] is None
         assert "train_model, measure_model" in row["missing"]
-    assert rows["accuracy_at_matched_smoothness/tdann"]["verdict"] == claims.NOT_COMPARABLE
+    assert rows["accuracy_at_matched_smoothness/tdann"]["verdict"] == verdicts.NOT_COMPARABLE
 
 
 def test_dimensionality_is_reported_and_not_claimed_in_demo(demo: tuple[Path, Rows]) -> None:
     row = by_id(demo[1])["dimensionality_falls/resnet18"]
-    assert row["verdict"] == claims.NOT_TESTABLE
+    assert row["verdict"] == verdicts.NOT_TESTABLE
     assert row["p"] == pytest.approx(1 / 120)
     assert row["p_holm"] is None
     assert row["effect"] == pytest.approx(-1)
@@ -157,7 +160,7 @@ def test_controls(demo: tuple[Path, Rows]) -> None:
     for claim in ("smooth_with_random_labels", "smooth_without_task"):
         found = [row for row in demo[1] if row["claim"] == claim]
         assert len(found) == 2
-        assert all(0.8 < row["effect"] < 1.2 and row["verdict"] == claims.THESE for row in found)
+        assert all(0.8 < row["effect"] < 1.2 and row["verdict"] == verdicts.THESE for row in found)
     for claim in ("untrained_not_smooth", "baseline_not_smooth"):
         assert rows[f"{claim}/mlp"]["effect"] < 0.1
 
@@ -165,11 +168,11 @@ def test_controls(demo: tuple[Path, Rows]) -> None:
 def test_verdicts_follow_from_the_written_columns(demo: tuple[Path, Rows]) -> None:
     rows = claims.read_claims(demo[0] / "claims.csv")
     assert rows == demo[1]
-    assert {claims.verdict(row) for row in rows} <= set(claims.VERDICTS)
+    assert {verdicts.verdict(row) for row in rows} <= set(verdicts.VERDICTS)
     for row in rows:
-        assert claims.verdict(row) == row["verdict"]
+        assert verdicts.verdict(row) == row["verdict"]
         text = row["sentence"].lower()
-        word = {claims.REPRODUCED: "reproduced across"}.get(row["verdict"], row["verdict"])
+        word = {verdicts.REPRODUCED: "reproduced across"}.get(row["verdict"], row["verdict"])
         assert word in text
 
 
@@ -213,26 +216,26 @@ def row(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({}, claims.REPRODUCED),
-        ({"comparable": False}, claims.NOT_COMPARABLE),
-        ({"testable": False}, claims.NOT_TESTABLE),
-        ({"effect": None}, claims.NOT_TESTABLE),
-        ({"effect": -1.0}, claims.NOT_REPRODUCED),
-        ({"effect": -1.0, "direction": "below"}, claims.REPRODUCED),
-        ({"direction": "within", "paper_number": 0.9, "bound": 0.2}, claims.REPRODUCED),
-        ({"direction": "within", "paper_number": 0.5, "bound": 0.2}, claims.NOT_REPRODUCED),
-        ({"p": 0.2, "p_holm": 0.4}, claims.NOT_REPRODUCED),
-        ({"p_holm": 0.08}, claims.THESE),
-        ({"seeds": 1}, claims.THESE),
-        ({"p": 0.25, "p_holm": 0.5, "smallest_p": 0.25}, claims.THESE),
-        ({"p": 0.25, "p_holm": 0.5, "smallest_p": 0.25, "agree": 0.5}, claims.NOT_REPRODUCED),
-        ({"p": None, "p_holm": None, "smallest_p": None}, claims.THESE),
-        ({"p": None, "p_holm": None, "smallest_p": None, "agree": 0.5}, claims.NOT_REPRODUCED),
-        ({"scope": "networks", "p": 0.9}, claims.THESE),
+        ({}, verdicts.REPRODUCED),
+        ({"comparable": False}, verdicts.NOT_COMPARABLE),
+        ({"testable": False}, verdicts.NOT_TESTABLE),
+        ({"effect": None}, verdicts.NOT_TESTABLE),
+        ({"effect": -1.0}, verdicts.NOT_REPRODUCED),
+        ({"effect": -1.0, "direction": "below"}, verdicts.REPRODUCED),
+        ({"direction": "within", "paper_number": 0.9, "bound": 0.2}, verdicts.REPRODUCED),
+        ({"direction": "within", "paper_number": 0.5, "bound": 0.2}, verdicts.NOT_REPRODUCED),
+        ({"p": 0.2, "p_holm": 0.4}, verdicts.NOT_REPRODUCED),
+        ({"p_holm": 0.08}, verdicts.THESE),
+        ({"seeds": 1}, verdicts.THESE),
+        ({"p": 0.25, "p_holm": 0.5, "smallest_p": 0.25}, verdicts.THESE),
+        ({"p": 0.25, "p_holm": 0.5, "smallest_p": 0.25, "agree": 0.5}, verdicts.NOT_REPRODUCED),
+        ({"p": None, "p_holm": None, "smallest_p": None}, verdicts.THESE),
+        ({"p": None, "p_holm": None, "smallest_p": None, "agree": 0.5}, verdicts.NOT_REPRODUCED),
+        ({"scope": "networks", "p": 0.9}, verdicts.THESE),
     ],
 )
 def test_verdict(more: dict[str, Any], expected: str) -> None:
-    assert claims.verdict(row(**more)) == expected
+    assert verdicts.verdict(row(**more)) == expected
 
 
 def test_one_seed_is_never_reproduced() -> None:
@@ -243,7 +246,67 @@ def test_one_seed_is_never_reproduced() -> None:
         one = row(
             seeds=1, effect=effect, p=p, p_holm=p, smallest_p=smallest, scope=scope, agree=agree
         )
-        assert claims.verdict(one) != claims.REPRODUCED
+        assert verdicts.verdict(one) != verdicts.REPRODUCED
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
+    folder = tmp_path_factory.mktemp("paper")
+    return folder, run(folder, imagenet([0, 1, 2]), preset="paper", calibrated=True)
+
+
+@pytest.mark.parametrize("world", ["demo", "paper"])
+def test_all_that_is_decided_follows_from_the_other_columns(
+    world: str, request: pytest.FixtureRequest
+) -> None:
+    folder, _ = request.getfixturevalue(world)
+    written = claims.read_claims(folder / "claims.csv")
+    decided = ("p_holm", "verdict", "sentence")
+    again = [{**row, **dict.fromkeys(decided)} for row in written]
+    verdicts.decide(again)
+    assert again == written
+
+
+def exact_trend(statistic: float, treatments: int, blocks: int) -> float:
+    """P of Page's L by going through all orders of every block."""
+    single = Counter(
+        sum(place * rank for place, rank in enumerate(order, start=1))
+        for order in itertools.permutations(range(1, treatments + 1))
+    )
+    sums: Counter[float] = Counter({0: 1})
+    for _ in range(blocks):
+        step: Counter[float] = Counter()
+        for (a, n), (b, m) in itertools.product(sums.items(), single.items()):
+            step[a + b] += n * m
+        sums = step
+    reached = sum(n for total, n in sums.items() if total >= statistic - 1e-9)
+    return reached / sum(sums.values())
+
+
+@pytest.mark.parametrize("world", ["demo", "paper"])
+def test_p_follows_from_statistic_n_and_interval(
+    world: str, request: pytest.FixtureRequest
+) -> None:
+    kinds = Counter()
+    for row in claims.read_claims(request.getfixturevalue(world)[0] / "claims.csv"):
+        if row["p"] is None:
+            continue
+        if row["test"] == "trend_over_tau":
+            expected = exact_trend(row["statistic"], row["n"] // row["seeds"], row["seeds"])
+        elif row["test"] == "pooled_correlation":
+            r, free = row["statistic"], row["n"] - 2
+            expected = 2 * stats.t.sf(abs(r) * math.sqrt(free / (1 - r * r)), free)
+        elif row["low"] is not None and row["scope"] == "trainings":
+            free = row["seeds"] - 1
+            error = (row["high"] - row["low"]) / 2 / stats.t.ppf(0.975, free)
+            expected = 2 * stats.t.sf(abs(row["effect"] - row["bound"]) / error, free)
+        else:
+            continue
+        kinds[row["test"]] += 1
+        assert row["p"] == pytest.approx(expected, rel=1e-6), row["id"]
+    assert kinds["trend_over_tau"] == 4
+    assert kinds["pooled_correlation"] == 2
+    assert (kinds["change_from_baseline"] > 0) == (world == "paper")
 
 
 # Other worlds
@@ -263,7 +326,7 @@ def test_a_design_that_cannot_reach_alpha_is_no_test(tmp_path: Path) -> None:
         row = rows[f"smoothness_rises/{name}"]
         assert row["p"] == row["smallest_p"] == pytest.approx(smallest)
         assert row["p_holm"] is None
-        assert row["verdict"] == claims.THESE
+        assert row["verdict"] == verdicts.THESE
         assert f"P = {smallest:g}; so few networks cannot reach 0.05" in row["sentence"]
         assert row["sentence"].endswith("Holds for these networks; across seeds not tested.")
 
@@ -275,7 +338,7 @@ def test_a_trend_that_is_not_there_is_not_reproduced(tmp_path: Path) -> None:
 
     rows = by_id(run(tmp_path, imagenet([0, 1]), flat, "paper"))
     found = rows["smoothness_rises/resnet18"]
-    assert found["verdict"] == claims.NOT_REPRODUCED
+    assert found["verdict"] == verdicts.NOT_REPRODUCED
     assert found["p"] > 0.9
     assert "Not reproduced" in found["sentence"]
     assert "smoothness_rises/resnet18" in claims.failed(rows.values())
@@ -287,8 +350,8 @@ def test_three_seeds_bring_intervals_and_reproduction(tmp_path: Path) -> None:
     assert small["low"] < small["effect"] < small["high"]
     assert small["seeds"] == 3
     assert "95 % interval" in small["sentence"]
-    assert rows["untrained_not_smooth/resnet18"]["verdict"] == claims.REPRODUCED
-    assert rows["dimensionality_falls/resnet18"]["verdict"] == claims.REPRODUCED
+    assert rows["untrained_not_smooth/resnet18"]["verdict"] == verdicts.REPRODUCED
+    assert rows["dimensionality_falls/resnet18"]["verdict"] == verdicts.REPRODUCED
     tested = [found["p"] for found in rows.values() if found["p_holm"] is not None]
     assert min(found["p_holm"] for found in rows.values() if found["p_holm"]) == pytest.approx(
         min(tested) * len(tested)
@@ -305,13 +368,13 @@ def test_competitors_on_the_paper_s_axes(tmp_path: Path) -> None:
     families = {"resnet18": imagenet([0], ("0", "5", "10"))["resnet18"]}
     rows = by_id(run(tmp_path, families, paper_like, "paper", calibrated=True))
     both = rows["above_competitors/tdann"]
-    assert both["verdict"] == claims.THESE
+    assert both["verdict"] == verdicts.THESE
     assert both["effect"] == pytest.approx(0.5)  # τ = 10, not τ = 5
     margin = rows["accuracy_at_matched_smoothness/tdann"]
     by_hand = 66.1 + (63.45 - 66.1) * (0.8161 - 0.72) / (0.82 - 0.72) - 43.9
     assert margin["effect"] == pytest.approx(by_hand)
     uncalibrated = run(tmp_path / "again", families, paper_like, "paper")
-    assert by_id(uncalibrated)["above_competitors/tdann"]["verdict"] == claims.NOT_COMPARABLE
+    assert by_id(uncalibrated)["above_competitors/tdann"]["verdict"] == verdicts.NOT_COMPARABLE
     assert by_id(uncalibrated)["above_competitors/tdann"]["effect"] == pytest.approx(0.5)
 
 
@@ -319,7 +382,7 @@ def test_smoothness_that_brackets_nothing(tmp_path: Path) -> None:
     families = {"resnet18": imagenet([0], ("0", "1"))["resnet18"]}
     found = by_id(run(tmp_path, families, preset="paper", calibrated=True))
     row = found["accuracy_at_matched_smoothness/tdann"]
-    assert row["verdict"] == claims.NOT_TESTABLE
+    assert row["verdict"] == verdicts.NOT_TESTABLE
     assert "more τ" in row["missing"]
 
 
@@ -338,7 +401,7 @@ def test_performance_matched_control(tmp_path: Path) -> None:
         "topography_over_performance_matched/resnet18"
     ]
     assert found["effect"] == pytest.approx(15 / 25 - 1)
-    assert found["verdict"] == claims.THESE
+    assert found["verdict"] == verdicts.THESE
     assert found["n"] == 2
     assert "2 of 2 networks matched" in found["sentence"]
 
@@ -351,8 +414,8 @@ def test_pooled_and_centred_correlations_of_ours(tmp_path: Path) -> None:
     assert "pseudo-replicated" in pooled["sentence"].lower()
     assert pooled["p_holm"] is None
     assert rows["topography_over_performance_centred"]["verdict"] in (
-        claims.THESE,
-        claims.NOT_REPRODUCED,
+        verdicts.THESE,
+        verdicts.NOT_REPRODUCED,
     )
 
 
@@ -368,11 +431,11 @@ def test_missing_networks_are_named_with_their_rule(tmp_path: Path) -> None:
         claims.evaluate(spec(families), tmp_path / "tables", PUBLISHED, tmp_path / "claims.csv")
     )
     found = rows["smoothness_rises/resnet18"]
-    assert found["verdict"] == claims.NOT_TESTABLE
+    assert found["verdict"] == verdicts.NOT_TESTABLE
     assert "τ=5 seed=0, τ=10 seed=0, τ=50 seed=0" in found["missing"]
     assert "rule measure_model" in found["missing"]
     assert found["missing"] in found["sentence"]
-    assert rows["smoothness_rises/mlp"]["verdict"] == claims.REPRODUCED
+    assert rows["smoothness_rises/mlp"]["verdict"] == verdicts.REPRODUCED
 
 
 def test_a_seed_short_of_one_tau_leaves_the_test_to_the_others(tmp_path: Path) -> None:
@@ -391,8 +454,12 @@ def test_a_seed_short_of_one_tau_leaves_the_test_to_the_others(tmp_path: Path) -
 def test_a_preset_with_almost_nothing(tmp_path: Path) -> None:
     families = {"mlp": synthetic.family("MLP", "mlp", "digits", ["3"], [0])}
     rows = run(tmp_path, families)
-    assert {found["verdict"] for found in rows} == {claims.NOT_TESTABLE, claims.NOT_COMPARABLE}
-    assert all(found["missing"] for found in rows)
+    assert {found["verdict"] for found in rows} == {verdicts.NOT_TESTABLE, verdicts.NOT_COMPARABLE}
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    for found in rows:
+        named = re.findall(r"rule (\w+)", found["missing"])
+        assert named, found["missing"]
+        assert all(f"rule {rule}:" in rules for rule in named)
 
 
 def test_undefined_values_count_as_missing(tmp_path: Path) -> None:
@@ -413,7 +480,8 @@ def test_every_claim_of_the_paper_is_well_described() -> None:
         assert claim.bound_why
         assert claim.unit
         assert bool(claim.not_in) == bool(claim.not_in_why)
-        assert (claim.scope == "networks") == ("networks" in claim.unit)
+        within = any(word in claim.unit for word in ("networks", "participants"))
+        assert (claim.scope == "networks") == within
 
 
 @pytest.mark.parametrize(

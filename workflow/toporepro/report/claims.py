@@ -20,7 +20,6 @@ from toporepro.report import (
     dimensionality,
     layouts,
     selectivity,
-    statistics,
     trends,
 )
 from toporepro.report.evidence import Claim, Evidence, World
@@ -33,25 +32,20 @@ from toporepro.report.tables import (
     read_published,
     read_units,
 )
+from toporepro.report.verdicts import NOT_REPRODUCED, Row, decide
 from toporepro.spec import SpecError, decode, nearest
-
-Row = dict[str, Any]
-
-REPRODUCED = "reproduced"
-NOT_REPRODUCED = "not reproduced"
-THESE = "holds for these networks"
-NOT_COMPARABLE = "not comparable"
-NOT_TESTABLE = "not testable at this scale"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, THESE, NOT_COMPARABLE, NOT_TESTABLE)
 
 TEXT = ("id", "claim", "family", "statement", "figure", "quantity", "paper", "ours", "unit", "test")
 COLUMNS = (
     *TEXT,
     *("direction", "bound", "paper_number", "scope", "comparable", "testable", "alpha"),
     *("seeds", "n", "statistic", "p", "smallest_p", "p_holm", "low", "high", "effect", "agree"),
-    *("verdict", "sentence", "missing"),
+    *("verdict", "sentence", "missing", "phrase", "caveat", "why_open"),
 )
-_WORDS = (*TEXT, "direction", "scope", "verdict", "sentence", "missing")
+_WORDS = (
+    *TEXT,
+    *("direction", "scope", "verdict", "sentence", "missing", "phrase", "caveat", "why_open"),
+)
 _TRUTHS = ("comparable", "testable")
 _COUNTS = ("seeds", "n")
 
@@ -144,67 +138,14 @@ def read_definitions(claims: Iterable[Mapping[str, Any]]) -> list[Claim]:
 
 def judge(world: World, claims: Sequence[Claim], alpha: float = 0.05) -> list[Row]:
     """Every claim on every family it is about: rows with the keys ``COLUMNS``."""
-    rows, phrases, caveats = [], [], []
+    rows = []
     for claim in claims:
         for name in _subjects(world, claim):
             nothing = not name and claim.each != "preset"
             evidence = _nobody(world, claim) if nothing else KINDS[claim.test](world, claim, name)
             rows.append(_row(world, claim, name, evidence, alpha))
-            phrases.append(_typeset(evidence.phrase))
-            caveats.append(_caveats(world, claim))
-    # A P that cannot reach alpha, or speaks of these networks only, is no test for Holm to count.
-    counted = [
-        row["p"] if _tests(row) and row["testable"] and row["comparable"] else None for row in rows
-    ]
-    corrected = statistics.holm([float("nan") if p is None else p for p in counted])
-    for row, p, adjusted, phrase, caveat in zip(
-        rows, counted, corrected, phrases, caveats, strict=True
-    ):
-        row["p_holm"] = None if p is None else adjusted
-        row["verdict"] = verdict(row)
-        row["sentence"] = _sentence(row, phrase, caveat)
+    decide(rows)
     return rows
-
-
-def verdict(row: Mapping[str, Any]) -> str:
-    """The verdict, from the row's own columns.
-
-    * not comparable: the published value is on another scale (``comparable``).
-    * not testable at this scale: the preset is too small (``testable``), or data are missing.
-    * not reproduced: the effect is on the wrong side of its bound; or a test that could have
-      reached ``alpha`` did not; or, without such a test, some seed or network disagrees.
-    * reproduced: a test across at least two seeds, P ≤ alpha after Holm.
-    * holds for these networks: the rest. One seed, too few for a test, P that Holm does not let
-      pass, or a number that speaks of these networks alone.
-    """
-    if not row["comparable"]:
-        return NOT_COMPARABLE
-    if not row["testable"] or row["effect"] is None:
-        return NOT_TESTABLE
-    if not holds(row):
-        return NOT_REPRODUCED
-    if _tests(row):
-        if row["p"] > row["alpha"]:
-            return NOT_REPRODUCED
-        return REPRODUCED if row["seeds"] >= 2 and row["p_holm"] <= row["alpha"] else THESE
-    return THESE if row["agree"] == 1 else NOT_REPRODUCED
-
-
-def _tests(row: Mapping[str, Any]) -> bool:
-    """Whether the row tests other trainings: with a P that its design lets reach ``alpha``."""
-    smallest = row["smallest_p"]
-    reachable = row["p"] is not None and smallest is not None and smallest <= row["alpha"]
-    return row["scope"] == "trainings" and reachable
-
-
-def holds(row: Mapping[str, Any]) -> bool:
-    """Whether the effect lies on the claimed side of the bound."""
-    effect, bound = row["effect"], row["bound"]
-    if effect is None:
-        return False
-    if row["direction"] == "within":
-        return bool(abs(effect - row["paper_number"]) <= bound)
-    return bool(effect > bound if row["direction"] == "above" else effect < bound)
 
 
 def failed(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -273,6 +214,7 @@ def _nobody(world: World, claim: Claim) -> Evidence:
 def _row(world: World, claim: Claim, name: str, evidence: Evidence, alpha: float) -> Row:
     on_imagenet = any(family.dataset == "imagenet" for family in world.applicable(claim).values())
     unmet = {"imagenet": not on_imagenet, "calibration": not world.calibrated}
+    comparable = not any(unmet[need] for need in claim.needs)
     label = world.families[name].label if name in world.families else name.upper()
     return {
         "id": f"{claim.id}/{name}" if name else claim.id,
@@ -283,7 +225,7 @@ def _row(world: World, claim: Claim, name: str, evidence: Evidence, alpha: float
         **{key: getattr(claim, key) for key in ("unit", "test", "direction", "scope")},
         "bound": claim.bound,
         "paper_number": claim.paper_number,
-        "comparable": not any(unmet[need] for need in claim.needs),
+        "comparable": comparable,
         "testable": world.preset not in claim.not_in,
         "alpha": alpha,
         **{
@@ -292,7 +234,10 @@ def _row(world: World, claim: Claim, name: str, evidence: Evidence, alpha: float
         },
         "effect": evidence.effect,
         "agree": evidence.agree,
-        "missing": evidence.missing,
+        "missing": _missing(evidence),
+        "phrase": _typeset(evidence.phrase),
+        "caveat": claim.caveat,
+        "why_open": _why_open(world, claim, comparable),
     }
 
 
@@ -301,43 +246,21 @@ def _typeset(text: str) -> str:
     return re.sub(r"(?<![\w.])-(?=[0-9])", "−", text)
 
 
-def _caveats(world: World, claim: Claim) -> dict[str, str]:
-    """What a sentence adds, by the verdict it comes with ("" for all)."""
+def _missing(evidence: Evidence) -> str:
+    """What is missing, with the rule that would make it; networks, if nothing else is named."""
+    missing = evidence.missing
+    if evidence.effect is None and "rule " not in missing:
+        missing = f"{missing or 'networks'} (rule train_model makes those that `families` names)"
+    return missing
+
+
+def _why_open(world: World, claim: Claim, comparable: bool) -> str:
+    """Why the row is not comparable, or the preset too small for the claim."""
+    if comparable:
+        return claim.not_in_why if world.preset in claim.not_in else ""
     reasons = []
     if "imagenet" in claim.needs:
         reasons.append("the published values are ImageNet accuracies")
     if "calibration" in claim.needs and not world.calibrated:
         reasons.append("the measures are not calibrated on the published checkpoints")
-    return {
-        "": claim.caveat,
-        NOT_COMPARABLE: ", and ".join(reasons),
-        NOT_TESTABLE: claim.not_in_why,
-    }
-
-
-def _sentence(row: Row, phrase: str, caveat: Mapping[str, str]) -> str:
-    """The row in plain words."""
-    where = f"{row['family']}: " if row["family"] else ""
-    p = ""
-    if _tests(row):
-        p = f", P = {row['p']:.2g}"
-        p += f" (Holm {row['p_holm']:.2g})" if row["p_holm"] is not None else ""
-    elif row["p"] is not None and row["scope"] == "trainings":
-        p = f", P = {row['p']:.2g}; so few networks cannot reach {row['alpha']:g}"
-    elif row["p"] is not None and "P =" not in phrase:
-        p = f", P = {row['p']:.2g} over these networks"
-    if row["low"] is not None:
-        p += f"; 95 % interval {row['low']:.3g} to {row['high']:.3g}"
-    found = f"{where}{phrase}{p}. " if phrase else f"{where}not measured. "
-    tail = {
-        REPRODUCED: "Reproduced across trainings.",
-        NOT_REPRODUCED: "Not reproduced.",
-        THESE: "Holds for these networks; across seeds not tested."
-        if row["seeds"] < 2 or not _tests(row)
-        else "Holds for these networks; across seeds not after correction for all claims.",
-        NOT_COMPARABLE: f"Not comparable: {caveat[NOT_COMPARABLE]}.",
-        NOT_TESTABLE: "Not testable at this scale"
-        + (f": {caveat[NOT_TESTABLE]}." if not row["testable"] else "."),
-    }[row["verdict"]]
-    parts = [found + tail, caveat[""], f"Missing: {row['missing']}." if row["missing"] else ""]
-    return " ".join(part for part in parts if part)
+    return ", and ".join(reasons)

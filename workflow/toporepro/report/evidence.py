@@ -2,7 +2,7 @@
 
 A kind of evidence turns the networks at hand into an effect (and, where the design allows, a P or
 an interval); it never decides. The verdict is a function of the finished row alone
-(``claims.verdict``).
+(``verdicts.verdict``).
 """
 
 from __future__ import annotations

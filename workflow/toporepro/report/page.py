@@ -11,7 +11,7 @@ from typing import Any
 
 from toporepro.plugins import find
 from toporepro.provenance import intact, progress, write_text
-from toporepro.report import claims, ledger, rulegraph
+from toporepro.report import claims, ledger, rulegraph, verdicts
 from toporepro.report.render import p_text, summary
 
 CAPTIONS = Path(__file__).parents[2] / "report"
@@ -19,11 +19,11 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 LARGEST_SVG = 500_000  # bytes; a picture of many pixels is smaller as PNG
 LARGEST_PAGE = 6_000_000
 _CLASSES = {
-    claims.REPRODUCED: "yes",
-    claims.NOT_REPRODUCED: "no",
-    claims.THESE: "these",
-    claims.NOT_COMPARABLE: "open",
-    claims.NOT_TESTABLE: "open",
+    verdicts.REPRODUCED: "yes",
+    verdicts.NOT_REPRODUCED: "no",
+    verdicts.THESE: "these",
+    verdicts.NOT_COMPARABLE: "open",
+    verdicts.NOT_TESTABLE: "open",
 }
 
 
