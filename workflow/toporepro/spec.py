@@ -20,7 +20,7 @@ from toporepro.codec import encode as encode
 from toporepro.codec import flatten as flatten
 from toporepro.codec import nearest as nearest
 
-Control = Literal["none", "random_labels", "topoloss_only"]
+Control = Literal["none", "random_labels", "topoloss_only", "small"]
 
 
 def canonical_tau(tau: object) -> str:

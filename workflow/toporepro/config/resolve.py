@@ -18,7 +18,7 @@ from toporepro.config.presets import differences, inherit, merge, preset_names, 
 from toporepro.config.schema import Machine, Preset, User
 from toporepro.config.validate import ConfigError, validate
 from toporepro.paths import Paths
-from toporepro.plugins import names
+from toporepro.plugins import find, names
 from toporepro.spec import DataSpec, canonical_tau, encode, flatten, nearest
 
 
@@ -50,7 +50,14 @@ class Resolved:
     def shown(self, name: str) -> tuple[str, ...]:
         """The families that figure ``name`` shows."""
         chosen = self.preset.figures[name].families
-        return tuple(self.preset.families) if chosen is None else chosen
+        if chosen is not None:
+            return chosen
+        task = getattr(find("figures", name), "TASK", None)
+        return tuple(
+            key
+            for key, family in self.preset.families.items()
+            if task in (None, find("models", family.architecture).TASK)
+        )
 
     def _shown_source(self, family: str) -> str:
         """The data source of a family's images, whichever of its two it is shown."""
@@ -64,6 +71,7 @@ class Resolved:
             described[name] = {
                 "label": family.label,
                 "architecture": family.architecture,
+                "task": find("models", family.architecture).TASK,
                 "dataset": self._shown_source(name),
                 "control": family.control,
                 "control_of": family.like if family.control != "none" else None,

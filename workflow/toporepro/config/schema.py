@@ -43,7 +43,8 @@ class Family:
     like: str | None = None
     """Another family whose entries hold where this one says nothing."""
     control: Control = "none"
-    """`random_labels`, or `topoloss_only` for TopoLoss without a task."""
+    """`random_labels`; `topoloss_only` for TopoLoss without a task; `small` for a network that was
+    trained with as few parameters as compression leaves another."""
     layers: tuple[str, ...] | None = None
     """Topographic layers; left out, the architecture's own."""
     interpolation: Literal["bilinear", "nearest"] = "bilinear"

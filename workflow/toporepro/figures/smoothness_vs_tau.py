@@ -60,6 +60,8 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
                 edgecolor="white", linewidth=0.5,
             )  # fmt: skip
         for other, control in controls_of(known, name).items():
+            if control.control not in CONTROLS:
+                continue
             values = final(rows[rows.family == other])
             here = [places[tau] for tau in values.tau if tau in places]
             kept = values.value[values.tau.isin(list(places))]

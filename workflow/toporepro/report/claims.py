@@ -17,12 +17,14 @@ from toporepro.provenance import atomic, write_manifest, write_text
 from toporepro.report import (
     brain,
     competitors,
+    compression,
     dimensionality,
+    language,
     layouts,
     selectivity,
     trends,
 )
-from toporepro.report.evidence import Claim, Evidence, World
+from toporepro.report.evidence import PAIRS, Claim, Evidence, World
 from toporepro.report.render import render_markdown
 from toporepro.report.selection import families
 from toporepro.report.tables import (
@@ -58,12 +60,18 @@ KINDS: dict[str, Callable[[World, Claim, str], Evidence]] = {
         trends.quiet_ratio,
         competitors.above_competitor,
         competitors.matched_smoothness,
+        competitors.smoother_than,
+        compression.drop_over_paradigms,
+        compression.loss_increase,
+        compression.against_controls,
         dimensionality.pooled_correlation,
         dimensionality.centred_comparison,
         dimensionality.performance_matched,
         selectivity.similarity_of_maps,
         selectivity.maps_follow_representation,
         selectivity.layout_follows_swap,
+        language.middle_over_early,
+        language.trend_over_steps,
         brain.brain_against_baseline,
         brain.brain_against_untrained,
     )
@@ -208,12 +216,18 @@ def _nobody(world: World, claim: Claim) -> Evidence:
     """No family of the preset is what the claim is about."""
     kind = f"`control: {claim.options['control']}`" if claim.each == "control" else "no control"
     where = f" and architecture {' or '.join(claim.architectures)}" if claim.architectures else ""
+    where += f" and task {claim.task}" if claim.task else ""
     return Evidence(missing=f"preset {world.preset} has no family with {kind}{where}")
 
 
 def _row(world: World, claim: Claim, name: str, evidence: Evidence, alpha: float) -> Row:
     on_imagenet = any(family.dataset == "imagenet" for family in world.applicable(claim).values())
-    unmet = {"imagenet": not on_imagenet, "calibration": not world.calibrated}
+    shown = world.measures[world.measures.metric == PAIRS].stimuli
+    unmet = {
+        "imagenet": not on_imagenet,
+        "blimp": not shown.str.startswith("blimp/").any(),
+        "calibration": not world.calibrated,
+    }
     comparable = not any(unmet[need] for need in claim.needs)
     label = world.families[name].label if name in world.families else name.upper()
     return {
@@ -261,6 +275,8 @@ def _why_open(world: World, claim: Claim, comparable: bool) -> str:
     reasons = []
     if "imagenet" in claim.needs:
         reasons.append("the published values are ImageNet accuracies")
+    if "blimp" in claim.needs:
+        reasons.append("the published values are of BLiMP")
     if "calibration" in claim.needs and not world.calibrated:
         reasons.append("the measures are not calibrated on the published checkpoints")
     return ", and ".join(reasons)

@@ -64,6 +64,26 @@ def matched_smoothness(world: World, claim: Claim, name: str) -> Evidence:
     )
 
 
+def smoother_than(world: World, claim: Claim, name: str) -> Evidence:
+    """Share of TopoNets with τ > 0 whose smoothness is above a competitor's published one."""
+    rows = world.published
+    row = rows[(rows.family == name) & (rows.figure == "performance")].iloc[0]
+    table = topographic_points(seed_means(joined(world.measures, (SMOOTHNESS,)), (SMOOTHNESS,)))
+    points = table[table.family.isin(list(world.applicable(claim)))]
+    if not len(points):
+        return Evidence(missing="smoothness of a network with τ > 0 (rule measure_model)")
+    above = int((points[SMOOTHNESS] > row.value).sum())
+    ours = f"{above} of {len(points)} above {name}"
+    return Evidence(
+        effect=above / len(points),
+        ours=ours,
+        agree=1.0 if above / len(points) > claim.bound else 0.0,
+        seeds=fewest_seeds(world, points.family),
+        n=len(points),
+        phrase=f"{ours} (smoothness {row.value:.2f})",
+    )
+
+
 def _imagenet_points(world: World, claim: Claim) -> pd.DataFrame | None:
     metrics = (ACCURACY, SMOOTHNESS)
     table = topographic_points(seed_means(joined(world.measures, metrics), metrics))

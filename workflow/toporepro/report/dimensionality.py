@@ -39,11 +39,18 @@ if TYPE_CHECKING:
 
 
 def pooled_correlation(world: World, claim: Claim, name: str) -> Evidence:
-    """R of two metrics over all networks with τ > 0 of one dataset, as the paper pools them."""
+    """R of two metrics over all networks with τ > 0, as the paper pools them.
+
+    Of one dataset, since accuracies on different ones do not compare; of language networks of all
+    datasets, since minimal pairs do.
+    """
     x, y = claim.options["x"], claim.options["y"]
     table = seed_means(joined(world.measures, (x, y)), (x, y))
     table = topographic_points(table[table.family.isin(list(world.applicable(claim)))])
-    table["dataset"] = [world.families[family].dataset for family in table.family]
+    of_text = claim.task == "language"
+    table["dataset"] = [
+        "all text" if of_text else world.families[family].dataset for family in table.family
+    ]
     counts = table.groupby("dataset").size()
     if not len(counts) or counts.max() < 3:
         return Evidence(missing=f"{x} and {y} of at least 3 networks with τ > 0 on one dataset")
@@ -66,11 +73,13 @@ def pooled_correlation(world: World, claim: Claim, name: str) -> Evidence:
 
 
 def centred_comparison(world: World, claim: Claim, name: str) -> Evidence:
-    """Does ED follow smoothness more closely than accuracy inside families? (Williams' test)
+    """Does ED follow smoothness more closely than performance inside families? (Williams' test)
 
-    The effect is |R(ED, smoothness)| − |R(ED, accuracy)|, both centred by family over τ > 0.
+    Options: ``performance``, by default accuracy. The effect is |R(ED, smoothness)| − |R(ED,
+    performance)|, both centred by family over τ > 0.
     """
-    metrics = (ACCURACY, SMOOTHNESS, DIMENSIONALITY)
+    performance = claim.options.get("performance", ACCURACY)
+    metrics = (performance, SMOOTHNESS, DIMENSIONALITY)
     table = topographic_points(seed_means(joined(world.measures, metrics), metrics))
     table = table[table.family.isin(list(world.applicable(claim)))]
     try:
@@ -78,7 +87,8 @@ def centred_comparison(world: World, claim: Claim, name: str) -> Evidence:
     except statistics.StatisticsError as error:
         return Evidence(missing=f"networks with τ > 0 in at least one family ({error})")
     accuracy, smooth, t, p = comparison
-    ours = f"R = {accuracy.r:.2f} with accuracy, {smooth.r:.2f} with smoothness (n = {smooth.n})"
+    word = performance.replace("_", " ")
+    ours = f"R = {accuracy.r:.2f} with {word}, {smooth.r:.2f} with smoothness (n = {smooth.n})"
     return Evidence(
         effect=abs(smooth.r) - abs(accuracy.r),
         ours=ours,
@@ -92,14 +102,15 @@ def centred_comparison(world: World, claim: Claim, name: str) -> Evidence:
 
 
 def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
-    """ED of each τ > 0 network less that of the τ = 0 training when it was as accurate.
+    """ED of each τ > 0 network less that of the τ = 0 training when it performed as well.
 
-    The τ = 0 network's ED is interpolated between the two snapshots around the same accuracy; a
-    pair further apart than ``widest`` (in accuracy) is no match. Per seed, the mean over τ,
-    relative to the matched ED.
+    Options: ``performance``, by default accuracy, or ``loss``; ``widest``. The τ = 0 network's ED
+    is interpolated between the two snapshots around the same performance; a pair further apart than
+    ``widest`` (in performance) is no match. Per seed, the mean over τ, relative to the matched ED.
     """
     widest = float(claim.options["widest"])
-    accuracy, dimension = (networks(world.measures, key) for key in (ACCURACY, DIMENSIONALITY))
+    performance = claim.options.get("performance", ACCURACY)
+    accuracy, dimension = (networks(world.measures, key) for key in (performance, DIMENSIONALITY))
     keys = ["family", "tau", "tau_value", "seed", "step"]
     both = accuracy.merge(dimension, on=keys, suffixes=("", "_ed"))
     both = both[both.family == name]
@@ -116,10 +127,11 @@ def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
         matched += len(found)
         if found:
             changes.append(float(np.mean(found)))
-    ours = f"{mean_percent(changes)} ED at equal accuracy" if changes else ""
+    word = performance.replace("_", " ")
+    ours = f"{mean_percent(changes)} ED at equal {word}" if changes else ""
     gap = (
-        f"a snapshot of {name}, τ = 0, within {widest:g} of the accuracy of each τ > 0: more "
-        "`snapshots` in the preset (rule train_model), accuracy and effective_dimensionality among "
+        f"a snapshot of {name}, τ = 0, within {widest:g} of the {word} of each τ > 0: more "
+        f"`snapshots` in the preset (rule train_model), {word} and effective_dimensionality among "
         "the measures (rule measure_model)"
     )
     return over_seeds(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ACCURACY, SMOOTHNESS, DIMENSIONALITY = "accuracy", "smoothness", "effective_dimensionality"
+PAIRS = "pair_accuracy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,10 @@ class Claim:
         bound_why: where the bound comes from.
         unit: the unit of inference, in words.
         scope: ``trainings`` if P speaks of other trainings; ``networks`` if only of these.
-        needs: what a comparison with published values takes: ImageNet, calibrated measures.
+        needs: what a comparison with published values takes: ImageNet, BLiMP, calibrated measures.
         not_in, not_in_why: presets too small to test it; all others can.
         architectures: only families of these; left out, all.
+        task: only families whose networks learn this; left out, all.
         caveat: what a reader must know of the number.
     """
 
@@ -61,10 +63,11 @@ class Claim:
     each: Literal["family", "control", "competitor", "preset"]
     paper_number: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    needs: tuple[Literal["imagenet", "calibration"], ...] = ()
+    needs: tuple[Literal["imagenet", "blimp", "calibration"], ...] = ()
     not_in: tuple[str, ...] = ()
     not_in_why: str = ""
     architectures: tuple[str, ...] | None = None
+    task: Literal["classification", "language"] | None = None
     caveat: str = ""
 
 
@@ -85,7 +88,8 @@ class World:
         return {
             name: family
             for name, family in topographic(self.families).items()
-            if claim.architectures is None or family.architecture in claim.architectures
+            if (claim.architectures is None or family.architecture in claim.architectures)
+            and claim.task in (None, family.task)
         }
 
 

@@ -21,6 +21,7 @@ class Family:
 
     Attributes:
         label: its name for people.
+        task: what its networks learn: ``classification`` or ``language``.
         dataset: the data source; only ``imagenet`` is on the paper's accuracy axis.
         taus: canonical spellings, in numerical order.
         control: ``none`` for the networks in question; else what kind of control it is.
@@ -32,6 +33,7 @@ class Family:
     dataset: str
     taus: tuple[Any, ...]
     seeds: tuple[int, ...]
+    task: str = "classification"
     control: str = "none"
     control_of: str | None = None
 
@@ -96,6 +98,24 @@ def final(rows: pd.DataFrame) -> pd.DataFrame:
     """The fully trained networks: the last step of each."""
     last = rows.groupby(["family", "tau", "seed"])["step"].transform("max")
     return rows[(rows.step == last) & (rows.step > 0)].reset_index(drop=True)
+
+
+def over_sparsity(measures: pd.DataFrame, metric: str, stimuli: str = "") -> pd.DataFrame:
+    """Fully trained networks under compression: a row per network and sparsity.
+
+    Args:
+        metric: with its method, such as ``loss.sheet``.
+        stimuli: what was shown must begin so; "" takes the first set by name.
+
+    Returns:
+        Columns family, tau, tau_value, seed, sparsity, value, in the table's order.
+    """
+    rows = measures[(measures.metric == metric) & measures.value.notna() & (measures.step > 0)]
+    rows = rows[rows.stimuli.str.startswith(stimuli)]
+    if len(rows):
+        rows = rows[rows.stimuli == min(rows.stimuli)]
+    columns = ["family", "tau", "tau_value", "seed", "sparsity", "value"]
+    return rows[columns].reset_index(drop=True)
 
 
 def joined(measures: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
