@@ -13,7 +13,7 @@ import pytest
 import synthetic_language as language
 import yaml
 
-from toporepro.report import claims, tables
+from toporepro.report import claims, tables, verdicts
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT / "config/paper/figures.csv"
@@ -57,13 +57,13 @@ def with_changes(**changes: float) -> language.Values:
 
 def test_smoothness_rises_in_language_families_too(rows: Rows) -> None:
     assert rows["smoothness_rises/nanogpt"]["p"] == pytest.approx(1 / 120)
-    assert rows["smoothness_rises/nanogpt"]["verdict"] == claims.THESE
+    assert rows["smoothness_rises/nanogpt"]["verdict"] == verdicts.THESE
     assert "smoothness_rises/nanogpt_small" not in rows
 
 
 def test_claims_of_the_other_task_are_not_made(rows: Rows) -> None:
     assert "accuracy_at_small_tau/nanogpt" not in rows
-    assert rows["accuracy_at_small_tau"]["verdict"] == claims.NOT_TESTABLE
+    assert rows["accuracy_at_small_tau"]["verdict"] == verdicts.NOT_TESTABLE
     assert "task classification" in rows["accuracy_at_small_tau"]["missing"]
     assert rows["pairs_at_small_tau/nanogpt"]["effect"] < 0
 
@@ -77,13 +77,13 @@ def test_loss_increase_of_the_papers_own_points(tmp_path: Path) -> None:
     }
     row = run(tmp_path, with_changes(**changes))["loss_kept_at_20_percent/nanogpt"]
     assert row["effect"] == pytest.approx((3.7013 - 3.3800) / (14.8343 - 3.0755))
-    assert row["verdict"] == claims.THESE
+    assert row["verdict"] == verdicts.THESE
     assert "2.7 %" in row["sentence"]
 
 
 def test_a_loss_that_rises_more_than_a_tenth(tmp_path: Path) -> None:
     row = run(tmp_path, with_changes(**{"loss.sheet@5@0.8": 4.0}))
-    assert row["loss_kept_at_20_percent/nanogpt"]["verdict"] == claims.NOT_REPRODUCED
+    assert row["loss_kept_at_20_percent/nanogpt"]["verdict"] == verdicts.NOT_REPRODUCED
 
 
 def test_a_drop_is_judged_over_paradigms(tmp_path: Path, rows: Rows) -> None:
@@ -94,11 +94,11 @@ def test_a_drop_is_judged_over_paradigms(tmp_path: Path, rows: Rows) -> None:
     mean = (whole - left).mean()  # at the largest τ, t = 1: nothing else changes
     assert found["low"] < mean < found["high"]
     assert found["effect"] == found["low"]
-    expected = claims.THESE if found["low"] < 0 else claims.NOT_REPRODUCED
+    expected = verdicts.THESE if found["low"] < 0 else verdicts.NOT_REPRODUCED
     assert found["verdict"] == expected
     changes = {f"pair_accuracy.sheet.{name}@5@0.8": 0.5 for name in language.PARADIGMS}
     dropped = run(tmp_path, with_changes(**changes))["no_drop_at_20_percent/nanogpt"]
-    assert dropped["verdict"] == claims.NOT_REPRODUCED
+    assert dropped["verdict"] == verdicts.NOT_REPRODUCED
     assert "8 paradigms" in dropped["sentence"]
 
 
@@ -107,9 +107,9 @@ def test_parameter_efficiency_needs_all_controls(tmp_path: Path, rows: Rows) -> 
     own = 2 + 0.1 + 0.0  # loss at the largest τ, which keeps everything
     controls = {"sorted": 2 + 8 * 0.8, "knocked": own + 1.5, "small": 2.0}
     assert found["effect"] == pytest.approx(min(controls.values()) - own, abs=1e-6)
-    assert found["verdict"] == claims.NOT_REPRODUCED  # the small network is better here
+    assert found["verdict"] == verdicts.NOT_REPRODUCED  # the small network is better here
     alone = run(tmp_path, leave_out=("nanogpt_small",))["parameter_efficient/nanogpt"]
-    assert alone["verdict"] == claims.NOT_TESTABLE
+    assert alone["verdict"] == verdicts.NOT_TESTABLE
     assert "control: small" in alone["missing"]
 
 
@@ -124,7 +124,7 @@ def test_middle_layers_against_early_ones(tmp_path: Path, rows: Rows) -> None:
             yield layer, sparsity, stimuli, metric, shown
 
     other = run(tmp_path, backwards)["power_law_in_middle_layers/nanogpt"]
-    assert other["verdict"] == claims.NOT_REPRODUCED
+    assert other["verdict"] == verdicts.NOT_REPRODUCED
 
 
 def test_regions_emerge_over_snapshots(rows: Rows) -> None:
@@ -140,7 +140,7 @@ def test_topoformer_is_compared_once_calibrated(tmp_path: Path, rows: Rows) -> N
     share = np.mean(np.array(smooth) > 0.1557)
     assert rows["smoother_than_topoformer/topoformer_values"]["effect"] == pytest.approx(share)
     plain = run(tmp_path)
-    assert plain["smoother_than_topoformer/topoformer_values"]["verdict"] == claims.NOT_COMPARABLE
+    assert plain["smoother_than_topoformer/topoformer_values"]["verdict"] == verdicts.NOT_COMPARABLE
 
 
 def test_pooled_over_all_text(rows: Rows) -> None:
@@ -177,7 +177,7 @@ def test_snapshots_are_ordered_by_step(tmp_path: Path) -> None:
 
     row = run(tmp_path, falling)["word_regions_emerge/nanogpt"]
     assert row["effect"] == -1
-    assert row["verdict"] == claims.NOT_REPRODUCED
+    assert row["verdict"] == verdicts.NOT_REPRODUCED
 
 
 def test_every_language_claim_says_what_is_missing(tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ def test_every_language_claim_says_what_is_missing(tmp_path: Path) -> None:
     rows = [row for row in found.values() if row["claim"] in mine]
     assert len(rows) > len(mine)
     for row in rows:
-        assert row["verdict"] in (claims.NOT_TESTABLE, claims.NOT_COMPARABLE)
+        assert row["verdict"] in (verdicts.NOT_TESTABLE, verdicts.NOT_COMPARABLE)
         assert row["missing"], row["id"]
