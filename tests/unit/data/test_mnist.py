@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import struct
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,14 +34,18 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_small_files_in_the_real_format(small: Path) -> None:
-    mnist.prepare(mnist.Options(train_images=15), small, small / "out")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_small_files_in_the_real_format(small: Path, channels: Literal[1, 3]) -> None:
+    options = mnist.Options(train_images=15, channels=channels)
+    mnist.prepare(options, small, small / "out")
     data = PreparedImages.open(small / "out" / INDEX)
-    assert (data.shape, data.mean, data.std) == ((28, 28, 1), (0.5,), (0.5,))
+    assert (data.mean, data.std) == ((0.5,) * channels, (0.5,) * channels)
+    assert data.shape == mnist.extent(options).shape == (28, 28, channels)
     assert data.classes == tuple("0123456789")
     assert {name: split.count for name, split in data.splits.items()} == {"train": 15, "test": 10}
     expected = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
-    np.testing.assert_array_equal(data.split("train").images[..., 0], expected[:15])
+    for channel in range(channels):
+        np.testing.assert_array_equal(data.split("train").images[..., channel], expected[:15])
     np.testing.assert_array_equal(data.split("train").labels, np.arange(15) % 10)
 
 
@@ -80,8 +85,8 @@ def test_cut_and_damaged_files_are_named(tmp_path: Path) -> None:
         mnist.read_idx(tmp_path / "nothing", (4,))
 
 
-@pytest.mark.parametrize("change", [{"train_images": 0}, {"test_images": 10_001}])
-def test_impossible_options_are_named(change: dict[str, int]) -> None:
+@pytest.mark.parametrize("change", [{"train_images": 0}, {"test_images": 10_001}, {"channels": 2}])
+def test_impossible_options_are_named(change: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=next(iter(change))):
         mnist.Options(**change)
 

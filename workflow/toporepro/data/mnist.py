@@ -7,6 +7,7 @@ import math
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -54,17 +55,21 @@ _COUNTS = {"train": 60_000, "test": 10_000}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How much of MNIST is used; images stay 28×28×1, normalised to [−1, 1] (mean = std = 0.5).
+    """How much of MNIST is used; images stay 28×28, normalised to [−1, 1] (mean = std = 0.5).
 
     Attributes:
+        channels: 1, or 3 equal ones, for networks made for colour.
         train_images: the first so many of the 60,000 training images; null for all.
         test_images: the first so many of the 10,000 test images; null for all.
     """
 
+    channels: Literal[1, 3] = 1
     train_images: int | None = None
     test_images: int | None = None
 
     def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise SpecError(f"channels={self.channels}: 1 or 3")
         for split, most in _COUNTS.items():
             value = getattr(self, f"{split}_images")
             if value is not None and not 1 <= value <= most:
@@ -74,6 +79,11 @@ class Options:
         """Number of images taken of a split."""
         return getattr(self, f"{split}_images") or _COUNTS[split]
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image: height, width, channels."""
+        return (28, 28, self.channels)
+
 
 def raw_files(options: Options) -> tuple[RemoteFile, ...]:
     """The four original files."""
@@ -82,13 +92,13 @@ def raw_files(options: Options) -> tuple[RemoteFile, ...]:
 
 def prepared_bytes(options: Options) -> int:
     """Bytes that the prepared images take, about."""
-    return sum(options.count(split) * (28 * 28 + 8) for split in _COUNTS)
+    return sum(options.count(split) * (math.prod(options.shape) + 8) for split in _COUNTS)
 
 
 def extent(options: Options) -> Extent:
     """How much it holds."""
     splits = {split: options.count(split) for split in _COUNTS}
-    return Extent(splits=splits, shape=(28, 28, 1), classes=10)
+    return Extent(splits=splits, shape=options.shape, classes=10)
 
 
 def prepare(options: Options, raw: Path, out: Path) -> None:
@@ -101,16 +111,17 @@ def prepare(options: Options, raw: Path, out: Path) -> None:
         out,
         source="mnist",
         options=asdict(options),
-        shape=(28, 28, 1),
+        shape=options.shape,
         classes=[str(digit) for digit in range(10)],
-        mean=[0.5],
-        std=[0.5],
+        mean=[0.5] * options.channels,
+        std=[0.5] * options.channels,
     )
     for split, count in _COUNTS.items():
         images = read_idx(raw / FILES[split, "images"].name, (count, 28, 28))
         labels = read_idx(raw / FILES[split, "labels"].name, (count,))
         kept = options.count(split)
-        writer.write_split(split, kept, in_chunks(images[:kept, ..., None], labels[:kept]))
+        equal = np.broadcast_to(images[:kept, ..., None], (kept, *options.shape))
+        writer.write_split(split, kept, in_chunks(equal, labels[:kept]))
     writer.finish()
 
 
