@@ -1,6 +1,6 @@
 """Rooms whose modules are chosen by name: architectures, datasets, measures, figures.
 
-A plugin is a module with a top-level class ``Options``; adding one is adding its file. Its top
+A plugin is a module whose top level defines ``Options``; adding one is adding its file. Its top
 level imports nothing heavy, so that a configuration can be checked without loading torch.
 """
 
@@ -37,7 +37,12 @@ def find(room: str, name: str) -> ModuleType:
 
 
 def _defines(path: Path, mark: str) -> bool:
-    return any(
-        isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == mark
-        for node in ast.parse(path.read_bytes()).body
-    )
+    return any(mark in _names(node) for node in ast.parse(path.read_bytes()).body)
+
+
+def _names(node: ast.stmt) -> list[str]:
+    """What a statement defines: a class or a function, or a name for one."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]

@@ -315,9 +315,9 @@ def poison(monkeypatch: pytest.MonkeyPatch, *, step: int, with_loss: bool) -> No
 
 
 def test_what_cannot_be_trained(data: Path, out: ModelPaths, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"topo\.phi=5: layer fc1: .* pulled to one vector"):
+    with pytest.raises(SpecError, match=r"phi=5: layer fc1: .* pulled to one vector"):
         train(tiny_spec(topo={"phi": 5.0}), data, out)
-    with pytest.raises(SpecError, match=r"topo\.phi=7: layer fc1: .*larger than the sheet"):
+    with pytest.raises(SpecError, match=r"phi=7: layer fc1: .*larger than the sheet"):
         train(tiny_spec(topo={"phi": 7.0, "allow_collapse": True}), data, out)
     with pytest.raises(SpecError, match="snapshots=99: at most 22"):
         train(tiny_spec(snapshots=99), data, out)

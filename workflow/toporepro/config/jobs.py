@@ -12,9 +12,9 @@ from typing import Any
 from toporepro.config.presets import NAME
 from toporepro.config.schema import Family, Preset
 from toporepro.config.validate import ConfigError, validate
+from toporepro.models.family import check_sheets, topographic_layers
 from toporepro.paths import Paths
 from toporepro.plugins import find
-from toporepro.sheet import check_sheet
 from toporepro.spec import (
     NOT_TRAINED,
     CheckpointSpec,
@@ -67,7 +67,6 @@ def models_of(
         _check_tasks(where, family)
         checkpoints = _checkpoints(where, family, taus)
         recipe = _recipe(where, family, preset.snapshots)
-        _check_sheets(where, family, model)
         shown = _shown_data(preset, family, root)
         data = datasets[shown]
         if shown != family.data:  # what stands in has its own size
@@ -84,6 +83,11 @@ def models_of(
                     control=family.control,
                     checkpoint=checkpoints.get(tau),
                 )
+                try:
+                    topographic_layers(train)
+                    check_sheets(train)
+                except SpecError as error:
+                    raise ConfigError(f"{where}.{error}") from None
                 chosen = {
                     key: options
                     for key in sorted(family.measures)
@@ -264,17 +268,6 @@ def _check_tasks(where: str, family: Family) -> None:
                 f"{where}.measures: {measure!r}: of networks whose task is {of}, and that of "
                 f"{family.architecture} is {task}"
             )
-
-
-def _check_sheets(where: str, family: Family, model: Mapping[str, Any]) -> None:
-    module = find("models", family.architecture)
-    layers: dict[str, int] = module.layers(module.Options(**model))
-    for layer in family.layers or layers:
-        if layer not in layers:
-            raise ConfigError(f"{where}.layers: {layer!r}: {nearest(layer, layers)}")
-        for problem in check_sheet(layers[layer], family.phi):
-            if problem.fatal or not family.allow_collapse:
-                raise ConfigError(f"{where}.phi={family.phi:g}: layer {layer}: {problem.message}")
 
 
 def check_data(preset: Preset) -> None:

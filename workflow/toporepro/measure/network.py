@@ -14,11 +14,10 @@ from torch import nn
 from toporepro.measure.moments import Moments
 from toporepro.measure.precision import TOKENS, Precision
 from toporepro.measure.result import Floats
-from toporepro.models import family
 from toporepro.models.checkpoint import Metadata
 from toporepro.models.inputs import AnyInputs
 from toporepro.sheet import sheet_shape
-from toporepro.spec import SpecError, TrainSpec, nearest
+from toporepro.spec import TrainSpec
 
 
 @dataclass(frozen=True)
@@ -133,17 +132,3 @@ class Network(abc.ABC):
         """
         most = min(count if bound is None else bound for bound in (count, limit, self.limit))
         return np.arange(most) * count // max(most, 1)
-
-
-def topographic_layers(spec: TrainSpec) -> dict[str, int]:
-    """The layers under TopoLoss and their numbers of units: those named, or the architecture's.
-
-    Raises:
-        SpecError: if a named layer is not one of the architecture's; gives the nearest names.
-    """
-    known = family.layers(spec)
-    names = spec.topo.layers or tuple(known)
-    for name in names:
-        if name not in known:
-            raise SpecError(f"layer {name!r} is not topographic; {nearest(name, known)}")
-    return {name: known[name] for name in names}

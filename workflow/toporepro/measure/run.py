@@ -21,11 +21,11 @@ import torch
 from toporepro import models
 from toporepro.code import code_hash, stage_modules
 from toporepro.measure import cache
-from toporepro.measure.network import Network, topographic_layers
+from toporepro.measure.network import Network
 from toporepro.measure.result import Result, Row
 from toporepro.measure.shown import Images, Text, open_shown
 from toporepro.measure.tables import Measured, write_rows, write_units
-from toporepro.models.family import family
+from toporepro.models.family import family, topographic_layers
 from toporepro.paths import ModelPaths
 from toporepro.plugins import find
 from toporepro.provenance import progress, sha256, write_manifest

@@ -19,7 +19,7 @@ from toporepro import models
 from toporepro.data.loader import as_input
 from toporepro.data.store import PreparedImages, Split
 from toporepro.measure.moments import Moments
-from toporepro.measure.network import Network, SetStatistics, topographic_layers
+from toporepro.measure.network import Network, SetStatistics
 from toporepro.measure.precision import Precision
 from toporepro.measure.responses import stream
 from toporepro.measure.result import Floats
@@ -94,7 +94,7 @@ class Subject(Network):
             seed=seed,
             final=final,
             device=torch.device(device),
-            layers=topographic_layers(metadata.spec),
+            layers=family.topographic_layers(metadata.spec),
             limit=limit,
             labelled=labelled,
             stimuli=stimuli or {},

@@ -17,9 +17,10 @@ from toporepro.data.pairs import Pair, PreparedPairs
 from toporepro.data.text_store import PreparedText
 from toporepro.data.windows import count_windows, read_windows
 from toporepro.measure.moments import Moments
-from toporepro.measure.network import Network, SetStatistics, topographic_layers
+from toporepro.measure.network import Network, SetStatistics
 from toporepro.measure.precision import Precision
 from toporepro.measure.responses import per_token, stream
+from toporepro.models.family import topographic_layers
 from toporepro.models.inputs import TextInputs
 from toporepro.provenance import progress
 from toporepro.spec import SpecError, nearest

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from toporepro.models.inputs import AnyInputs, Inputs, TextInputs
 from toporepro.plugins import find
-from toporepro.spec import TrainSpec, decode
+from toporepro.sheet import check_sheet
+from toporepro.spec import SpecError, TrainSpec, decode, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,6 +66,35 @@ def layers(spec: TrainSpec) -> dict[str, int]:
     """
     plugin = family(spec.architecture)
     return plugin.layers(decode(plugin.Options, spec.model))
+
+
+def topographic_layers(spec: TrainSpec) -> dict[str, int]:
+    """The layers under TopoLoss and their numbers of units: those named, or all that there are.
+
+    Raises:
+        SpecError: if a named layer is not one of the architecture's; gives the nearest names.
+    """
+    known = layers(spec)
+    names = spec.topo.layers or tuple(known)
+    for name in names:
+        if name not in known:
+            raise SpecError(f"layers: {name!r}: {nearest(name, known)}")
+    return {name: known[name] for name in names}
+
+
+def check_sheets(spec: TrainSpec) -> None:
+    """Refuse factors φ under which a sheet collapses, unless the spec allows it.
+
+    Named layers that are none of the architecture's own, such as a stem, are left to the loss.
+
+    Raises:
+        SpecError: naming the layer and what is allowed.
+    """
+    units = layers(spec)
+    for name in spec.topo.layers or units:
+        for problem in check_sheet(units[name], spec.topo.phi) if name in units else ():
+            if problem.fatal or not spec.topo.allow_collapse:
+                raise SpecError(f"phi={spec.topo.phi:g}: layer {name}: {problem.message}")
 
 
 def build(spec: TrainSpec, inputs: AnyInputs) -> nn.Module:

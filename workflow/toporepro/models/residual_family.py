@@ -16,7 +16,15 @@ BLUR_FROM = 16  # strided convolutions of fewer input channels are left alone, a
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualOptions:
-    """Options of a residual network; its family's own ``Options`` says what they mean."""
+    """Options of a residual network.
+
+    Attributes:
+        width: factor on the channels 64, 128, 256, 512 of the four stages; bottlenecks put out four
+            times as many.
+        blurpool: blur before every convolution with stride above 1 and at least 16 inputs.
+        stem: ``imagenet`` is a 7×7 convolution of stride 2 and a max-pooling of stride 2;
+            ``small``, for images of about 32 pixels, a 3×3 convolution of stride 1.
+    """
 
     width: float = 1.0
     blurpool: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toporepro.models.inputs import Inputs
@@ -13,18 +12,7 @@ if TYPE_CHECKING:
 
 TASK = "classification"
 BLOCKS = (2, 2, 2, 2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(ResidualOptions):
-    """Options of ``resnet18``.
-
-    Attributes:
-        width: factor on the channels 64, 128, 256, 512 of the four stages.
-        blurpool: blur before every convolution with stride above 1 and at least 16 inputs.
-        stem: ``imagenet`` is a 7×7 convolution of stride 2 and a max-pooling of stride 2;
-            ``small``, for images of about 32 pixels, a 3×3 convolution of stride 1.
-    """
+Options = ResidualOptions
 
 
 def layers(options: Options) -> dict[str, int]:

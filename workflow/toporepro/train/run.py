@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from toporepro.code import code_hash, stage_modules
 from toporepro.data.loader import Shard
 from toporepro.models import checkpoint
+from toporepro.models.family import check_sheets
 from toporepro.paths import ModelPaths
 from toporepro.provenance import atomic, progress, sha256, write_manifest, write_text
 from toporepro.spec import TrainSpec, decode, encode
@@ -40,7 +41,7 @@ from toporepro.train.optimizer import make_optimizer
 from toporepro.train.peak import peak_flops
 from toporepro.train.plan import Plan
 from toporepro.train.state import Ledger, SaveClock, StateFolder, read_state, remove_partial
-from toporepro.train.topography import check_sheets, make_topo_loss
+from toporepro.train.topography import make_topo_loss
 
 
 def train(
