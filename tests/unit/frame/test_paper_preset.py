@@ -16,6 +16,7 @@ ROWS = {
     "resnet50": ["0", "1", "30"],
     "vit_b_32": ["0", "10"],
 }
+LANGUAGE = {"nanogpt": ["0", "0.5", "1", "50"], "gpt_neo_125m": ["0", "1", "5", "10", "50"]}
 IMAGES = 1_281_167
 
 
@@ -25,7 +26,7 @@ def plan_of(family: str) -> Plan:
 
 
 def test_every_row_of_the_results_table_has_a_network() -> None:
-    for family, taus in ROWS.items():
+    for family, taus in (ROWS | LANGUAGE).items():
         assert [model.tau for model in PAPER.models if model.family == family] == taus
     blocks = [m for m in PAPER.models if m.family == "resnet18_16"]
     assert {(m.tau, m.seed) for m in blocks} == {
@@ -33,19 +34,22 @@ def test_every_row_of_the_results_table_has_a_network() -> None:
     }
 
 
-@pytest.mark.parametrize("family", ROWS)
+@pytest.mark.parametrize("family", ROWS | LANGUAGE)
 def test_expected_accuracies_are_those_of_the_published_figure(family: str) -> None:
+    word, metric, unit = ("top-1", "imagenet_top1_pct", 1)
+    if family in LANGUAGE:
+        word, metric, unit = ("BLiMP", "blimp_accuracy", 100)
     text = (ROOT / "config/presets/paper.yaml").read_text(encoding="utf-8")
     comment = text[: text.index(f"\n  {family}:\n")]
     taus = re.findall(r"#   τ +(.*)", comment)[-1].split()
-    said = re.findall(r"#   top-1 +([0-9. ]*)", comment)[-1].split()
+    said = re.findall(rf"#   {word} +([0-9. ]*)", comment)[-1].split()
     with (ROOT / "config/paper/figures.csv").open(encoding="utf-8") as file:
         published = {
-            (row["family"], row["tau"]): float(row["value"])
+            (row["family"], row["tau"]): unit * float(row["value"])
             for row in csv.DictReader(file)
-            if row["figure"] == "performance" and row["metric"] == "imagenet_top1_pct"
+            if row["figure"] == "performance" and row["metric"] == metric
         }
-    assert taus == ROWS[family]
+    assert taus == (ROWS | LANGUAGE)[family]
     for tau, accuracy in zip(taus, said, strict=True):
         assert float(accuracy) == pytest.approx(published[family, tau], abs=0.051)
 
@@ -78,3 +82,18 @@ def test_the_vision_transformers_average_is_torchvisions() -> None:
     alpha = (1 - 0.99998) * recipe.batch * recipe.average.every / recipe.epochs
     assert recipe.average.decay == pytest.approx(1 - alpha, abs=1e-5)
     assert recipe.average.from_epoch == recipe.lr_schedule.warmup_epochs == 88 * 30 / 300
+
+
+def test_language_follows_nanogpt() -> None:
+    for family, context, tokens in (("nanogpt", 1024, 10e9), ("gpt_neo_125m", 2048, 1e9)):
+        spec = next(model.train for model in PAPER.models if model.family == family)
+        recipe, plan = spec.recipe, Plan(spec.recipe, spec.topo, 4_000_000)
+        assert spec.model["context"] == context
+        assert recipe.batch * context == 524_288
+        assert plan.steps * 524_288 == pytest.approx(tokens, rel=1e-3)
+        assert plan.lr(0) == pytest.approx(6e-4 * recipe.lr_schedule.start)
+        assert plan.lr(recipe.lr_schedule.warmup_steps) == pytest.approx(6e-4, rel=1e-5)
+        assert plan.lr(plan.steps - 1) == pytest.approx(6e-5)
+        assert recipe.lr_schedule.start * recipe.lr_schedule.warmup_steps == pytest.approx(1, 0.02)
+        assert recipe.lr_schedule.warmup_steps / recipe.steps == pytest.approx(715 / 19_073, 0.02)
+        assert (recipe.betas, recipe.weight_decay, recipe.clip) == ((0.9, 0.95), 0.1, 1.0)
