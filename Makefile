@@ -12,7 +12,7 @@ export PYTHONNOUSERSITE := 1
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
-	@echo "make reproduce [PRESET=demo] [CORES=n]   regenerate every result of a preset, then the report"
+	@echo "make reproduce [PRESET=demo] [CORES=n] [RESTORE=1]   every result of a preset, then the report"
 	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
 	@echo "make test                           run all tests"
 	@echo "make lint                           ruff, snakefmt, mypy"
@@ -22,7 +22,7 @@ setup:
 	@bash envs/setup.sh
 
 reproduce: setup
-	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES)
+	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES) $(if $(RESTORE),--restore)
 
 figure: setup
 	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) "$(FIG)"
