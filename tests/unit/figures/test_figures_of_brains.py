@@ -99,6 +99,21 @@ def test_layers_are_drawn_at_the_ends_of_tau(tables: Tables) -> None:
     assert np.array(lines) == pytest.approx(np.array(expected))
 
 
+def test_without_ceilings_plain_correlations_are_drawn(tables: Tables) -> None:
+    rows = pd.read_csv(tables.folder / "measures.csv", dtype={"tau": str}, keep_default_na=False)
+    plain = rows[~rows.metric.str.contains("_p")].copy()
+    plain["metric"] = plain.metric.str.replace(r"^(brain_\w+?)\.", r"\1_raw.", regex=True)
+    other = rows[rows.layer == ""].copy()
+    other["value"] = np.nan
+    pd.concat([plain, other]).to_csv(tables.folder / "measures.csv", index=False)
+    figure = brain_prediction.draw(spec(), Tables(tables.folder))
+    assert figure.axes[0].get_ylabel().endswith("Correlation")
+    expected = [means("0", 0, region) for region in ("V1", "FFA")]
+    assert [y for _, y in points(figure.axes[0])][:2] == pytest.approx(expected)
+    lines = [line for line in figure.axes[3].lines if len(line.get_xdata()) == 3]
+    assert lines[0].get_ydata()[0] == pytest.approx(means("0", 9, "V1"))
+
+
 def test_facts_of_prediction(tables: Tables) -> None:
     text = " ".join(brain_prediction.facts(spec(), tables))
     assert "3 participants, 2 regions, held-out stimuli of s/test" in text

@@ -58,7 +58,8 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
         mine = rows[rows.family == name]
         for axes, metric in zip(line, APPROACHES, strict=False):
             _regions(axes, mine[mine.metric_name == metric], family, style, regions)
-        line[0].set_ylabel(f"{family.label}\n\nCorrelation / noise ceiling")
+        over = "" if mine.raw.all() else " / noise ceiling"
+        line[0].set_ylabel(f"{family.label}\n\nCorrelation{over}")
         _layers(line[3], tables.measures, name, family, style, regions)
     for axes, title in zip(grid[0], (*APPROACHES.values(), "Ridge, layer by layer"), strict=True):
         axes.set_title(title)
@@ -108,12 +109,19 @@ def _chance(measures: pd.DataFrame, name: str, family: Family) -> Iterator[str]:
 
 
 def _rows(tables: Tables) -> pd.DataFrame:
-    """Values per participant and region of all three measures; of the chosen layers."""
+    """Values per participant and region of all three measures, of the chosen layers.
+
+    Of a family whose participants' noise nobody knows, correlations that no ceiling divides
+    (``raw``).
+    """
     import pandas as pd
 
-    parts = [
-        of_participants(tables.measures, metric).assign(metric_name=metric) for metric in APPROACHES
-    ]
+    parts = []
+    for metric in APPROACHES:
+        over = of_participants(tables.measures, metric)
+        plain = of_participants(tables.measures, f"{metric}_raw")
+        plain = plain[~plain.family.isin(over.family)]
+        parts += [rows.assign(metric_name=metric, raw=rows is plain) for rows in (over, plain)]
     return pd.concat(parts)
 
 
@@ -153,10 +161,13 @@ def _regions(
 def _layers(
     axes: Axes, measures: pd.DataFrame, name: str, family: Family, style: Any, regions: list[str]
 ) -> None:
-    """The ridge of every layer, at the smallest and the largest τ, a line for each region."""
+    """The ridge of every layer, at the smallest and the largest τ, a line for each region.
+
+    A layer's row is raw where there is no ceiling, and only there.
+    """
     names = measures.metric.str.split(".", n=2, expand=True).reindex(columns=range(3))
     rows = measures[
-        (names[0] == "brain_ridge")
+        names[0].isin(["brain_ridge", "brain_ridge_raw"])
         & names[2].notna()
         & (measures.family == name)
         & (measures.step > 0)

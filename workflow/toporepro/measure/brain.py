@@ -9,8 +9,9 @@ held-out ones (``brain_match``):
 * ``brain_ridge``: ridge regression on all units of a layer (``encoding``).
 
 Each is the mean correlation over voxels divided by the mean noise ceiling, ``…_raw`` the same not
-divided. A region is foretold by one layer, which cross-validation of the ridge on training stimuli
-chooses, participant by participant; ``brain_layer`` is its number, from 1 for the first measured.
+divided (which is all there is where no repeats tell the noise). A region is foretold by one layer,
+which cross-validation of the ridge on training stimuli chooses, participant by participant;
+``brain_layer`` is its number, from 1 for the first measured.
 
 Of the snapshots only the untrained network is measured, and only with τ = 0: before training, τ has
 made no difference.
@@ -33,9 +34,9 @@ from toporepro.spec import SpecError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from toporepro.data.brain_responses import Participant, Seen
+    from toporepro.data.brain_responses import Participant
     from toporepro.measure.brain_match import HeldOut
-    from toporepro.measure.subject import Subject
+    from toporepro.measure.network import Network
 
 ON_SNAPSHOTS = True
 _VOXELS = 2000  # fitted at once
@@ -47,7 +48,8 @@ class Options:
     """Options of ``brain``.
 
     Attributes:
-        stimuli: ``dataset/test`` of datasets with responses of brains; fitted to their ``train``.
+        stimuli: ``dataset/test`` of datasets with responses of brains, to images or, for language
+            networks, to sentences; fitted to their ``train``.
         every: measure every so many topographic layers, counted from the last one back.
         alphas: penalties of the ridge; units have variance 1.
         folds: of its cross-validation: runs of neighbouring stimuli.
@@ -75,7 +77,7 @@ class Options:
                 raise SpecError(f"stimuli={name!r}: `dataset/test` is needed")
 
 
-def measure(subject: Subject, options: Options) -> Result:
+def measure(subject: Network, options: Options) -> Result:
     """Rows per layer and participant, such as ``brain_ridge.FFA.subj01``; then, of the layers
     chosen (layer empty), the same with ``…_raw``, ``…_p`` (held-out stimuli permuted),
     ``…_low`` and ``…_high`` (95 % over held-out stimuli), and the means over participants
@@ -90,25 +92,29 @@ def measure(subject: Subject, options: Options) -> Result:
     return Result(tuple(row for name in options.stimuli for row in _set(subject, options, name)))
 
 
-def _set(subject: Subject, options: Options, stimuli: str) -> Iterator[Row]:
+def _set(subject: Network, options: Options, stimuli: str) -> Iterator[Row]:
     from toporepro.data.brain_responses import participants
+    from toporepro.measure.brain_stimuli import dataset, responses
 
-    dataset, _ = subject.stimulus_set(stimuli)
+    shown = dataset(subject, stimuli)
     name = stimuli.rpartition("/")[0]
     layers = list(subject.layers)[:: -options.every][::-1]
     means: dict[str, dict[str, list[float]]] = {}
-    for whole in participants(dataset.index, dataset.extra):
+    for whole in participants(shown.index, shown.extra):
         progress(f"  {whole.name}: {len(whole.ncsnr)} voxels, {len(layers)} layers")
         one = whole.shown(subject.chosen)
         train, test = (
-            _units(subject, options, f"{name}/{split}", layers, seen)
+            responses(subject, f"{name}/{split}", seen.rows, layers, options.precision)
             for split, seen in (("train", one.train), ("test", one.test))
         )
         chosen: dict[str, _Chosen] = {}
         for layer in layers:
             for region, found in _layer(one, options, train[layer], test[layer]):
                 for approach, held in found.held.items():
-                    yield Row(layer, stimuli, f"{approach}.{region}.{one.name}", held.score())
+                    metric, value = approach, held.score()
+                    if np.isnan(value):
+                        metric, value = f"{approach}_raw", held.raw()
+                    yield Row(layer, stimuli, f"{metric}.{region}.{one.name}", value)
                 if region not in chosen or found.r2 > chosen[region].r2:
                     chosen[region] = replace(found, layer=layer)
         for region, found in chosen.items():
@@ -123,17 +129,6 @@ def _set(subject: Subject, options: Options, stimuli: str) -> Iterator[Row]:
         over = {region: float(np.mean(values)) for region, values in regions.items()}
         yield from (Row("", stimuli, f"{metric}.{region}", v) for region, v in over.items())
         yield Row("", stimuli, metric, float(np.mean(list(over.values()))))
-
-
-def _units(
-    subject: Subject, options: Options, stimuli: str, layers: list[str], seen: Seen
-) -> Mapping[str, Tensor]:
-    """Responses of the network to what a participant was shown of a split."""
-    import torch
-
-    _, split = subject.stimulus_set(stimuli)
-    answers = subject.layer_responses(layers, split.images[seen.rows], options.precision)
-    return {layer: torch.from_numpy(of).to(subject.device) for layer, of in answers.items()}
 
 
 @dataclass(frozen=True)

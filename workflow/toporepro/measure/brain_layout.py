@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from toporepro.measure.brain_curves import Region
     from toporepro.measure.subject import Subject
 
+TASK = "classification"
 ON_SNAPSHOTS = True
 VOXELS = 1000
 COMPARISONS = ("brain_curve", "brain_patch", "brain_place")

@@ -9,6 +9,7 @@ from typing import Any
 
 from toporepro.data.cropped import open_images
 from toporepro.data.pairs import PreparedPairs
+from toporepro.data.sentence_store import PreparedSentences, is_sentences
 from toporepro.data.store import PreparedImages
 from toporepro.data.text_store import PreparedText
 from toporepro.data.windows import count_windows
@@ -39,14 +40,14 @@ class Images:
 
 @dataclass(frozen=True)
 class Text:
-    """Text and minimal pairs, for language networks.
+    """Text, minimal pairs and sentences, for language networks.
 
     Attributes:
         context: tokens of a window.
     """
 
     data: PreparedText
-    stimuli: Mapping[str, PreparedPairs]
+    stimuli: Mapping[str, PreparedPairs | PreparedSentences]
     context: int
     of_what = "windows"
     code = "measure.text_subject"
@@ -76,7 +77,10 @@ def open_shown(spec: TrainSpec, data: Path, stimuli: Mapping[str, Path]) -> Imag
     """
     if family(spec.architecture).TASK == "language":
         text = PreparedText.open(data)
-        sets = {name: PreparedPairs.open(path) for name, path in stimuli.items()}
+        sets = {
+            name: PreparedSentences.open(path) if is_sentences(path) else PreparedPairs.open(path)
+            for name, path in stimuli.items()
+        }
         return Text(text, sets, text_inputs(spec, text.vocabulary).context)
     recipe = spec.recipe
     images = open_images(data, recipe.test_pixels, recipe.test_ratio)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from toporepro import models
 from toporepro.data.pairs import Pair, PreparedPairs
+from toporepro.data.sentence_store import PreparedSentences
 from toporepro.data.text_store import PreparedText
 from toporepro.data.windows import count_windows, read_windows
 from toporepro.measure.moments import Moments
@@ -40,12 +41,13 @@ class TextSubject(Network):
     Attributes:
         inputs: its vocabulary, and how many tokens it takes at once.
         text: the prepared text that it is shown.
-        stimuli: minimal pairs, by the name that a measure's ``stimuli`` gives their dataset.
+        stimuli: minimal pairs, and sentences with responses of brains, by the name that a measure's
+            ``stimuli`` gives their dataset.
     """
 
     inputs: TextInputs
     text: PreparedText
-    stimuli: Mapping[str, PreparedPairs] = field(default_factory=dict)
+    stimuli: Mapping[str, PreparedPairs | PreparedSentences] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -57,7 +59,7 @@ class TextSubject(Network):
         final: bool,
         device: str,
         limit: int | None = None,
-        stimuli: Mapping[str, PreparedPairs] | None = None,
+        stimuli: Mapping[str, PreparedPairs | PreparedSentences] | None = None,
     ) -> TextSubject:
         """Load a checkpoint.
 
@@ -157,10 +159,11 @@ class TextSubject(Network):
             SpecError: if there is no such set of pairs.
         """
         dataset, _, split = name.rpartition("/")
-        if dataset not in self.stimuli or split != "pairs":
+        found = self.stimuli.get(dataset)
+        if not isinstance(found, PreparedPairs) or split != "pairs":
             known = [f"{known}/pairs" for known in self.stimuli]
             raise SpecError(f"stimuli={name!r}: not given; {nearest(name, known)}")
-        return self.stimuli[dataset].pairs()
+        return found.pairs()
 
     @staticmethod
     def _loss(logits: Tensor, targets: Tensor) -> float:
