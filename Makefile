@@ -8,7 +8,7 @@ export PYTHON
 # Packages in the user's home must not stand in for the pinned ones.
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help setup reproduce lint test bench figure
+.PHONY: help setup reproduce lint test bench figure brain-score
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
@@ -16,6 +16,7 @@ help:
 	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
 	@echo "make test                           run all tests"
 	@echo "make lint                           ruff, snakefmt, mypy"
+	@echo "make brain-score                    install Brain-Score's package, in an environment of its own"
 	@echo "make bench                          measure speed beside the peers, into benchmarks/"
 
 setup:
@@ -35,3 +36,6 @@ test: setup
 
 bench: setup
 	@python benchmarks/run.py
+
+brain-score: setup
+	@bash envs/brain-score.sh

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from toporepro.spec import DataSpec, encode
 
+# The Python of the environment that Brain-Score's package needs for itself, if it was made.
+BRAIN_SCORE = Path("envs") / "brain-score" / "bin" / "python"
+
 
 @dataclass(frozen=True)
 class ModelPaths:

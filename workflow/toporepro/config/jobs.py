@@ -51,7 +51,7 @@ def models_of(
     measures: Mapping[str, dict[str, Any]],
     root: Path,
 ) -> Iterator[Model]:
-    lacking = _lacking(preset, root)
+    lacking, unable = _lacking(preset, root), _unable(measures, root)
     for name, family in preset.families.items():
         where = f"families.{name}"
         if not NAME.fullmatch(name):
@@ -91,10 +91,12 @@ def models_of(
                 chosen = {
                     key: options
                     for key in sorted(family.measures)
-                    if (options := _without(lacking, measures[key])) is not None
+                    if key not in unable
+                    and (options := _without(lacking, measures[key])) is not None
                 }
                 if not chosen:
-                    raise ConfigError(f"{where}.measures: none without {', '.join(lacking)}")
+                    absent = ", ".join((*lacking, *unable))
+                    raise ConfigError(f"{where}.measures: none without {absent}")
                 measure_spec = MeasureSpec(
                     preset=preset_name,
                     family=name,
@@ -196,16 +198,27 @@ def stand_ins(preset: Preset, root: Path) -> dict[str, str]:
 def left_out(
     preset: Preset, measures: Mapping[str, Mapping[str, Any]], root: Path
 ) -> dict[str, str]:
-    """What is not measured because an optional dataset is absent, and why."""
-    lacking = _lacking(preset, root)
+    """What is not measured because an optional dataset, or what a measure needs, is absent."""
+    lacking, unable = _lacking(preset, root), _unable(measures, root)
     taken = {name for family in preset.families.values() for name in family.measures}
-    return {
+    found = {key: why for key, why in unable.items() if key in taken}
+    return found | {
         f"{measure} on {dataset}": lacking[dataset]
         for measure in measures
         if measure in taken
         for dataset in stimulus_datasets(measures[measure])
         if dataset in lacking
     }
+
+
+def _unable(measures: typing.Iterable[str], root: Path) -> dict[str, str]:
+    """Measures that something of their own is absent for, and what."""
+    found = {}
+    for name in measures:
+        module = find("measure", name)
+        if hasattr(module, "missing") and (why := module.missing(root)) is not None:
+            found[name] = str(why)
+    return found
 
 
 def _lacking(preset: Preset, root: Path) -> dict[str, str]:
