@@ -149,6 +149,18 @@ def test_fewer_images_are_shown_if_the_preset_says_so(
     assert found["", "brain_ridge.mixed"] < mine["", "brain_ridge.mixed"]
 
 
+def test_photographs_of_another_size_fit_networks_that_take_any(
+    networks: dict[str, ModelPaths], base: Path, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    signal = {split: generator.normal(size=(n, 20)) for split, n in COUNTS.items()}
+    larger = write_brains(tmp_path / "larger", {"anna": {"IT": signal}}, side=20)
+    assert ("", "brain_ridge.IT.anna") in rows_of(networks, base, larger, "mine")
+    paths, _ = write_model(tmp_path / "mlp", train_spec(), channels=3)
+    with pytest.raises(SpecError, match=r"`size: 12` is an option of the dataset"):
+        rows_of({"mlp": paths}, base, larger, "mlp")
+
+
 def test_by_the_verb_and_only_the_final_network(
     networks: dict[str, ModelPaths], base: Path, index: Path
 ) -> None:

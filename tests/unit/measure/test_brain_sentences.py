@@ -115,7 +115,7 @@ def test_by_the_verb_without_ceilings(text: Path, readers: Path, tmp_path: Path)
     assert (LAYER, "brain_ridge_raw.IFG.r2") not in rows
     spec = MeasureSpec(
         preset="p", family="f", tau="1", seed=4, threads=1,
-        measures={"brain": {"stimuli": ["readers/test"], "permutations": 9, "draws": 9}},
+        measures={"brain_sentences": {"stimuli": ["readers/test"], "permutations": 9, "draws": 9}},
         stimuli={"readers": DataSpec(source="sentence_fmri")},
     )  # fmt: skip
     measure(spec, paths, text, [readers])

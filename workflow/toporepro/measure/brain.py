@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from toporepro.measure.brain_match import HeldOut
     from toporepro.measure.network import Network
 
+TASK = "classification"
 ON_SNAPSHOTS = True
 _VOXELS = 2000  # fitted at once
 APPROACHES = ("brain_unit", "brain_match", "brain_ridge")
@@ -48,8 +49,7 @@ class Options:
     """Options of ``brain``.
 
     Attributes:
-        stimuli: ``dataset/test`` of datasets with responses of brains, to images or, for language
-            networks, to sentences; fitted to their ``train``.
+        stimuli: ``dataset/test`` of datasets with responses of brains; fitted to their ``train``.
         every: measure every so many topographic layers, counted from the last one back.
         alphas: penalties of the ridge; units have variance 1.
         folds: of its cross-validation: runs of neighbouring stimuli.

@@ -129,14 +129,16 @@ class Subject(Network):
 
         Raises:
             DataError: if the data has no such split.
-            SpecError: if the dataset was not given, or its images do not fit the network.
+            SpecError: if the dataset was not given, or its images do not fit the network; another
+                size than that of its data fits one that takes any.
         """
         dataset, _, split = name.rpartition("/")
         if dataset and dataset not in self.stimuli:
             raise SpecError(f"stimuli={name!r}: not given; {nearest(dataset, self.stimuli)}")
         images = self.stimuli[dataset] if dataset else self.images
         wanted = (self.inputs.height, self.inputs.width, self.inputs.channels)
-        if images.shape != wanted:
+        fixed = getattr(family.family(self.spec.architecture), "FIXED_SIZE", False)
+        if (images.shape != wanted) if fixed else (images.shape[2] != wanted[2]):
             raise SpecError(
                 f"stimuli={name!r}: images of {images.shape} (height, width, channels), but the "
                 f"network takes {wanted}; `size: {wanted[0]}` is an option of the dataset"
