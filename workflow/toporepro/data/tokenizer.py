@@ -114,9 +114,9 @@ class Tokenizer:
     def _encoding(self) -> tiktoken.Encoding:
         import tiktoken
 
-        spelt = _bytes_by_spelling()
+        bytes_ = {ord(char): byte for char, byte in _bytes_by_spelling().items()}
         ranks = {
-            bytes(spelt[char] for char in token): number
+            token.translate(bytes_).encode("latin-1"): number
             for token, number in self._ids.items()
             if token != END_OF_TEXT
         }
@@ -137,9 +137,9 @@ class Tokenizer:
             raise ValueError(f"{len(missing)} of the 256 bytes are no tokens")
         _ = self.end_of_text
         lines = self.merges.decode("utf-8").splitlines()
-        pairs = [line.split(" ") for line in lines if line and not line.startswith("#version")]
-        made = [self._ids["".join(pair)] for pair in pairs]
-        if any(len(pair) != 2 for pair in pairs) or made != sorted(made):
+        pairs = [line for line in lines if line and not line.startswith("#version")]
+        made = [self._ids[pair.replace(" ", "", 1)] for pair in pairs]
+        if any(pair.count(" ") != 1 for pair in pairs) or made != sorted(made):
             raise ValueError("merges that are not two tokens each, in the order of their ids")
         if len(made) != self.vocabulary - 257:
             raise ValueError(f"{len(made)} merges for {self.vocabulary} ids")
