@@ -17,6 +17,7 @@ ROWS = {
     "vit_b_32": ["0", "10"],
 }
 LANGUAGE = {"nanogpt": ["0", "0.5", "1", "50"], "gpt_neo_125m": ["0", "1", "5", "10", "50"]}
+SMALL = ("nanogpt_588", "nanogpt_101m")
 IMAGES = 1_281_167
 
 
@@ -97,3 +98,32 @@ def test_language_follows_nanogpt() -> None:
         assert recipe.lr_schedule.start * recipe.lr_schedule.warmup_steps == pytest.approx(1, 0.02)
         assert recipe.lr_schedule.warmup_steps / recipe.steps == pytest.approx(715 / 19_073, 0.02)
         assert (recipe.betas, recipe.weight_decay, recipe.clip) == ((0.9, 0.95), 0.1, 1.0)
+
+
+def test_what_a_masked_language_model_is_needed_for_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "config").symlink_to(ROOT / "config")
+
+    def measured() -> set[str]:
+        found = resolve({"preset": "paper"}, tmp_path)
+        assert ("integration_windows" in found.absent) == (not folder.exists())
+        return set(next(m for m in found.models if m.family == "gpt_neo_125m").measure.measures)
+
+    folder = tmp_path / "data/masked_lm"
+    assert "integration_windows" not in measured()
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    assert "integration_windows" in measured()
+
+
+def test_small_networks_have_what_compression_leaves() -> None:
+    from toporepro.compress import parameter_count
+    from toporepro.compress.sampling import sampling
+
+    units = {m.family: m.train.model["mlp"] for m in PAPER.models if m.family in SMALL}
+    assert units["nanogpt_588"] == sampling(3072, 0.8).kept
+    counts = {mlp: parameter_count("nanogpt", 0, options={"mlp": mlp}) for mlp in units.values()}
+    left = parameter_count("nanogpt", 0.8)
+    nearest = min((abs(parameter_count("nanogpt", 0, options={"mlp": n}) - left), n)
+                  for n in (1824, 1830, 1836))[1]  # fmt: skip
+    assert units["nanogpt_101m"] == nearest
+    assert f"{counts[588] / 1e6:.1f}M" == "78.6M"

@@ -211,13 +211,15 @@ def left_out(
     }
 
 
-def _unable(measures: typing.Iterable[str], root: Path) -> dict[str, str]:
+def _unable(measures: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, str]:
     """Measures that something of their own is absent for, and what."""
     found = {}
-    for name in measures:
+    for name, options in measures.items():
         module = find("measure", name)
-        if hasattr(module, "missing") and (why := module.missing(root)) is not None:
-            found[name] = str(why)
+        if hasattr(module, "missing"):
+            why = module.missing(module.Options(**options), root)
+            if why is not None:
+                found[name] = _told(why, root)
     return found
 
 

@@ -64,7 +64,7 @@ class Options:
             raise SpecError(f"visual_degrees={self.visual_degrees}: at least 1")
 
 
-def missing(root: Path) -> str | None:
+def missing(options: Options, root: Path) -> str | None:
     """Why it cannot be taken here, in words; ``None`` if it can."""
     there = (root / BRAIN_SCORE).exists()
     return None if there else f"{BRAIN_SCORE} not found; `make brain-score` installs it"

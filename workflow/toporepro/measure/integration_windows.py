@@ -87,6 +87,20 @@ def files(options: Options) -> tuple[Path, ...]:
     return tuple(sorted(path for path in Path(options.masked_lm).glob("*") if path.is_file()))
 
 
+def missing(options: Options, root: Path) -> str | None:
+    """What the user must put there first, in words; ``None`` if nothing is missing.
+
+    Args:
+        root: the repository.
+    """
+    if options.masked_lm is None or (root / options.masked_lm / "config.json").exists():
+        return None
+    return (
+        f"no masked language model in {options.masked_lm}: put the files of one there, such as "
+        "roberta-base's, or set `substitutes: frequency`"
+    )
+
+
 def measure(subject: TextSubject, options: Options) -> Result:
     """Windows of all units, and their fits.
 
