@@ -1,6 +1,7 @@
 # The few verbs; everything else is `.venv/bin/toporepro --help` and `.venv/bin/snakemake --help`.
 PRESET ?= demo
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+PROFILE ?= default
 FIG ?=
 PYTHON ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -12,7 +13,8 @@ export PYTHONNOUSERSITE := 1
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
-	@echo "make reproduce [PRESET=demo] [CORES=n] [RESTORE=1]   every result of a preset, then the report"
+	@echo "make reproduce [PRESET=demo] [CORES=n]   regenerate every result of a preset, then the report"
+	@echo "                                    PROFILE=slurm: on a cluster (docs/cluster.md)"
 	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
 	@echo "make test                           run all tests"
 	@echo "make lint                           ruff, snakefmt, mypy"
@@ -23,10 +25,10 @@ setup:
 	@bash envs/setup.sh
 
 reproduce: setup
-	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES) $(if $(RESTORE),--restore)
+	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES) --profile $(PROFILE)
 
 figure: setup
-	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) "$(FIG)"
+	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) --profile $(PROFILE) "$(FIG)"
 
 lint: setup
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules && mypy

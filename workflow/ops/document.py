@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from environment import environment
 from toporepro.config import schema
 from toporepro.plugins import find, names
 from toporepro.spec import Averaging, CheckpointSpec, Recipe, Resolution, Schedule
@@ -54,6 +55,7 @@ def documents() -> dict[Path, str]:
         Path("workflow/schemas") / f"{name}.schema.json": json.dumps(content, indent=1) + "\n"
         for name, content in schemas.items()
     }
+    made[Path("envs/environment.yaml")] = environment()
     made[Path("config/README.md")] = "\n".join(_readme(schemas)).rstrip() + "\n"
     return made
 
@@ -62,6 +64,7 @@ def _readme(schemas: dict[str, Any]) -> Iterator[str]:
     yield HEAD
     yield from _table("config/config.yaml", schemas["config"])
     yield from _table("`machine`", schemas["config"]["$defs"]["Machine"])
+    yield from _table("`machine.gpus`", schemas["config"]["$defs"]["Gpus"])
     yield from _table("A preset", schemas["preset"])
     titles = {
         "Dataset": "Each entry of `data`",

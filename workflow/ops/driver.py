@@ -9,26 +9,39 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from toporepro.cards import cards
 
 STATE = Path(".snakemake")
 DRIVER = STATE / "driver.json"
 LOG_LINES = 15
+LONGEST_END = 120.0  # seconds that a cancelled job may take to save and to end
+_RUN = re.compile(r"^SLURM run ID: (\S+)$", re.MULTILINE)
 
 
-def snakemake(preset: str, *arguments: str, cores: int = 1) -> list[str]:
-    """Snakemake's command line for a preset."""
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "workflow/profiles/default"]
-    return [*command, "--cores", str(cores), *arguments, "--config", f"preset={preset}"]
+def snakemake(preset: str, *arguments: str, cores: int = 1, profile: str = "default") -> list[str]:
+    """Snakemake's command line for a preset.
+
+    Args:
+        cores: of this machine, to use; a cluster's jobs ask for their own.
+        profile: name of a folder in workflow/profiles.
+    """
+    folder = f"workflow/profiles/{profile}"
+    command = [sys.executable, "-m", "snakemake", "--workflow-profile", folder]
+    if profile == "default":
+        command += ["--cores", str(cores), "--resources", f"gpu={max(1, len(cards()))}"]
+    return [*command, *arguments, "--config", f"preset={preset}"]
 
 
-def reproduce(preset: str, cores: int) -> int:
+def reproduce(preset: str, cores: int, profile: str) -> int:
     """Run a preset to its report; print its claims and the paths of its pages."""
     from toporepro.report.claims import read_claims
     from toporepro.report.render import render_terminal
 
-    status = _run(snakemake(preset, cores=cores))
+    status = _run(snakemake(preset, cores=cores, profile=profile))
     if status:
         return status
     root = Path("results") / Path(preset).stem
@@ -40,7 +53,7 @@ def reproduce(preset: str, cores: int) -> int:
     return status
 
 
-def figure(name: str, preset: str, cores: int) -> int:
+def figure(name: str, preset: str, cores: int, profile: str) -> int:
     """Make one figure of a preset."""
     from toporepro.plugins import names
     from toporepro.spec import nearest
@@ -51,7 +64,7 @@ def figure(name: str, preset: str, cores: int) -> int:
         )
         return 2
     target = Path("results") / Path(preset).stem / "figures" / f"{name}.png"
-    status = _run(snakemake(preset, str(target), cores=cores))
+    status = _run(snakemake(preset, str(target), cores=cores, profile=profile))
     if not status:
         print(f"figure: {target}")
     return status
@@ -60,26 +73,44 @@ def figure(name: str, preset: str, cores: int) -> int:
 def failures(log: Path | None) -> int:
     """Print what failed, the last lines of each log, and how to go on."""
     log = log or max((STATE / "log").glob("*.snakemake.log"), key=lambda p: p.stat().st_mtime)
-    text = log.read_text(encoding="utf-8", errors="replace")
-    failed: dict[str, Path | None] = {}
-    for block in re.split(r"\n(?=\S)", text):
-        if found := re.match(r"(?:\[[^\]]*\]\s*)?Error in rule (\w+)", block):
-            path = re.search(r"^\s*log: (.*?)(?: \(check.*)?$", block, re.MULTILINE)
-            wildcards = re.search(r"^\s*wildcards: (.*)$", block, re.MULTILINE)
-            name = found[1] + (f" ({wildcards[1]})" if wildcards else "")
-            failed[name] = Path(path[1].split(",")[0]) if path else None
+    failed = _failed(log.read_text(encoding="utf-8", errors="replace"))
     print(f"\n{len(failed)} job(s) failed; what they had reached is kept.")
-    for name, path in failed.items():
-        print(f"\n{name}" + (f", log {path}:" if path else ": no log"))
-        if path and path.exists():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            print("\n".join(f"    {line}" for line in lines[-LOG_LINES:]))
+    for name, why, logs in failed:
+        print(f"\n{name}" + (f": {why}" if why else "") + ("" if logs else ", no log"))
+        for number, path in enumerate(logs):
+            # After the job's own log comes SLURM's, whose last lines are Snakemake's.
+            lines = _last(path, LOG_LINES) if number == 0 else _last(path, 5, "slurmstepd:")
+            print("\n".join([f"  {path}", *(f"    {line}" for line in lines)]))
     print(f"\nSnakemake's log: {log}\nTo go on from here, run the same command again.")
     return 0
 
 
+def _failed(text: str) -> list[tuple[str, str, list[Path]]]:
+    """Rule, what the cluster says, and logs of each job that failed and was not made good."""
+    failed: dict[str, tuple[str, str, list[Path]]] = {}
+    for block in re.split(r"\n(?=\S)", text):
+        if found := re.match(r"(?:\[[^\]]*\]\s*)?Error in rule (\w+)", block):
+            listed = re.search(r"^\s*log: (.*?)(?: \(check.*)?$", block, re.MULTILINE)
+            logs = [Path(name) for name in listed[1].split(", ")] if listed else []
+            status = re.search(r"SLURM status is: '(\w+)'|SLURM sbatch failed.*", block)
+            why = (status[1] or status[0]) if status else ""
+            job = re.search(r"^\s*jobid: (.*)$", block, re.MULTILINE)
+            failed[job[1] if job else block] = found[1], why, logs
+        elif done := re.match(r"(?:\[[^\]]*\]\s*)?Finished jobid: (\S+)", block):
+            failed.pop(done[1], None)  # another attempt did it
+    return list(failed.values())
+
+
+def _last(path: Path, count: int, containing: str = "") -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line for line in lines if containing in line][-count:]
+
+
 def _run(command: list[str]) -> int:
-    _unlock_after_crash(command)
+    _clear_after_crash(command)
     with _registered():
         process = subprocess.Popen(command)
         while True:
@@ -91,18 +122,46 @@ def _run(command: list[str]) -> int:
 @contextlib.contextmanager
 def _registered() -> Iterator[None]:
     STATE.mkdir(exist_ok=True)
-    DRIVER.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+    owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
+    DRIVER.write_text(json.dumps(owner))
     try:
         yield
     finally:
         DRIVER.unlink(missing_ok=True)
 
 
-def _unlock_after_crash(command: list[str]) -> None:
-    locks = list((STATE / "locks").glob("*")) if (STATE / "locks").exists() else []
-    if not locks or not DRIVER.exists():
+def _clear_after_crash(command: list[str]) -> None:
+    """Remove the lock of a run of this machine that was killed, and end what it left running."""
+    if not DRIVER.exists():
         return
     owner = json.loads(DRIVER.read_text() or "{}")
-    if owner.get("host") == socket.gethostname() and not Path(f"/proc/{owner['pid']}").exists():
+    if owner.get("host") != socket.gethostname() or Path(f"/proc/{owner['pid']}").exists():
+        return
+    _cancel_orphans(owner["started"])
+    if (STATE / "locks").exists() and any((STATE / "locks").iterdir()):
         print("the last run was killed and left its lock; removing it", file=sys.stderr)
         subprocess.run([*command, "--unlock", "--quiet"], check=True)
+
+
+def _cancel_orphans(started: float) -> None:
+    """End the cluster's jobs of a killed run: they save their state, from which new ones go on."""
+    logs = (path for path in (STATE / "log").glob("*.log") if path.stat().st_mtime >= started)
+    runs = {match[1] for path in logs if (match := _RUN.search(path.read_text(errors="replace")))}
+    for run in sorted(runs):
+        jobs = _jobs_of(run)
+        if jobs:
+            print(f"the last run was killed; ending its {len(jobs)} SLURM job(s)", file=sys.stderr)
+            subprocess.run(["scancel", *jobs], check=False)
+        until = time.monotonic() + LONGEST_END
+        while _jobs_of(run) and time.monotonic() < until:
+            time.sleep(1)
+
+
+def _jobs_of(run: str) -> list[str]:
+    """Numbers of SLURM's jobs that wait or run, by the name that Snakemake gives all of a run."""
+    command = ["squeue", "--noheader", "--me", "--name", run, "--format", "%i"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # SLURM is no more, and so are its jobs
+        return []
+    return done.stdout.split()

@@ -4,8 +4,11 @@ from dataclasses import asdict
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from toporepro.cards import cards
 from toporepro.code import module_hashes, stage_modules
 from toporepro.config import ConfigError, resolve, tracked
+from toporepro.cost.estimate import Estimator
+from toporepro.cost.requests import Requests
 from toporepro.figures.run import needs
 from toporepro.paths import link, manifest, prepared_name
 from toporepro.provenance import sha256
@@ -20,8 +23,15 @@ P = C.paths
 DATASETS = C.datasets
 MODEL = P.model("{family}", "{tau}", "{seed}")
 
-# With the environment not activated, the verbs are still those of the Python that runs Snakemake.
-if shutil.which("toporepro") is None:
+# In conda's or a container's environment the verbs are run by its own Python, from this code; with
+# none activated, they are still those of the Python that runs Snakemake.
+ENVIRONMENT = str(Path(workflow.basedir, "envs/environment.yaml"))
+if workflow.deployment_settings.deployment_method:
+    shell.prefix(
+        f"export PYTHONPATH={shlex.quote(str(Path(workflow.basedir, 'workflow')))};"
+        ' toporepro() {{ python -m toporepro "$@"; }}; '
+    )
+elif shutil.which("toporepro") is None:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 for folder, target in (
@@ -104,8 +114,9 @@ def one_of(models):
 CONVERTED = [model for model in C.models if model.train.checkpoint]
 TRAINED = [model for model in C.models if not model.train.checkpoint]
 
-# One lock per card: a job that computes on a GPU holds it alone.
-GPU = 1 if any(Path("/dev").glob("nvidia[0-9]*")) else 0
+# GPUs, cores, memory and time of each job. A card that nothing is known of is taken for a slow one.
+ESTIMATES = Estimator(C, card="A100", here=bool(cards()))
+REQUESTS = Requests(C, ESTIMATES)
 
 
 def announce(resolved):

@@ -1,6 +1,16 @@
 # Figures: one rule per figure, draw_NAME, which runs toporepro/figures/NAME.py on tidy tables.
 PUBLISHED = "config/paper/figures.csv"
-FIGURES = {name: C.figure_spec(name) for name in C.preset.figures}
+STYLE = asdict(C.preset.style)
+FIGURES = {
+    name: {
+        "preset": C.name,
+        "families": C.families(C.shown(name)),
+        "style": STYLE,
+        "absent": dict(C.absent),
+        "images": C.preset.images,
+    }
+    for name in C.preset.figures
+}
 NEEDS = {name: needs(name, spec) for name, spec in FIGURES.items()}
 DRAW = {
     name: Fields({(): spec}, "figure", lambda _, name=name: [f"figures.{name}"])
@@ -30,6 +40,9 @@ for name, need in NEEDS.items():
             P.log("figures", name),
         benchmark:
             P.benchmark("figures", name)
+        localrule: True
+        conda:
+            ENVIRONMENT
         params:
             *DRAW[name],
             name=name,

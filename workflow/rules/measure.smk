@@ -5,14 +5,6 @@ MEASURE = Fields(
     lambda spec: [
         f"models.{C.preset.families[spec.family].architecture}",
         *(f"measure.{name}" for name in spec.measures),
-        *(
-            name
-            for shown in (
-                C.model(spec.family, spec.tau, spec.seed).train.data,
-                *spec.stimuli.values(),
-            )
-            for name in preparing(shown)
-        ),
     ],
 )
 TABLES = Fields(
@@ -29,8 +21,8 @@ def stimuli_of(wildcards):
 
 rule measure_model:
     input:
-        index=ancient(data_of),
-        stimuli=ancient(stimuli_of),
+        index=data_of,
+        stimuli=stimuli_of,
         weights=MODEL.weights,
         snapshots=snapshots_of,
     output:
@@ -41,9 +33,13 @@ rule measure_model:
         P.log("measure_model", "{family}", "tau={tau}", "seed={seed}"),
     benchmark:
         P.benchmark("measure_model", "{family}", "tau={tau}", "seed={seed}")
-    threads: C.preset.measure_threads
+    conda:
+        ENVIRONMENT
+    threads: lambda wildcards: ESTIMATES.cores(C.model(*wildcards), training=False)
     resources:
-        gpu=GPU,
+        **REQUESTS.of(training=False),
+        # On a cluster, the networks of one job are measured one after the other.
+        measuring=1,
     params:
         *MEASURE,
         spec=MEASURE.spec,
@@ -70,6 +66,9 @@ rule collect_tables:
         P.log("collect_tables"),
     benchmark:
         P.benchmark("collect_tables")
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         *TABLES,
         absent=Untracked(encode(dict(C.absent))),

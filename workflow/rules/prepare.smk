@@ -9,13 +9,6 @@ NAMED = {P.prepared(spec).parent.name: spec for spec in DATASETS.values()}
 PARTS = {name: range(parts_of(spec)) for name, spec in NAMED.items()}
 
 
-def preparing(spec):
-    """The modules that prepare a dataset. Whoever reads one has them among its parameters, and takes
-    its index as ancient: prepared anew it is the same, as it is where only results were restored.
-    """
-    return ("data.prepare", *prepare_modules(spec))
-
-
 PREPARE = Fields(
     {(name,): spec for name, spec in NAMED.items()}, "prepare", prepare_modules
 )
@@ -44,6 +37,8 @@ rule prepare_part:
         P.benchmark("prepare_part", "{dataset}", "{part}")
     wildcard_constraints:
         part="[0-9]{5}",
+    conda:
+        ENVIRONMENT
     params:
         *PREPARE_PART,
         spec=PREPARE_PART.spec,
@@ -67,6 +62,8 @@ rule prepare_data:
         P.log("prepare_data", "{dataset}"),
     benchmark:
         P.benchmark("prepare_data", "{dataset}")
+    conda:
+        ENVIRONMENT
     params:
         *PREPARE,
         spec=PREPARE.spec,

@@ -26,6 +26,8 @@ rule convert_checkpoint:
         P.benchmark("convert_checkpoint", "{family}", "tau={tau}", "seed={seed}")
     wildcard_constraints:
         family=one_of(CONVERTED),
+    conda:
+        ENVIRONMENT
     params:
         *CONVERT,
         spec=CONVERT.spec,
@@ -55,6 +57,9 @@ rule calibrate_definitions:
         P.log("calibrate_definitions"),
     benchmark:
         P.benchmark("calibrate_definitions")
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         *CALIBRATE,
         tables=str(P.table("measures").parent),

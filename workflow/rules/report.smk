@@ -1,6 +1,17 @@
 # Claims and pages: what people read.
-CLAIMED = yaml.safe_load(Path(workflow.basedir, "config/paper/claims.yaml").read_text())
-CLAIMS = Fields({(): C.claims_spec(CLAIMED)}, "claims", lambda spec: [])
+CLAIMS = Fields(
+    {
+        (): {
+            "preset": C.name,
+            "families": C.families(C.preset.families),
+            **yaml.safe_load(
+                Path(workflow.basedir, "config/paper/claims.yaml").read_text()
+            ),
+        }
+    },
+    "claims",
+    lambda spec: [],
+)
 
 
 rule judge_claims:
@@ -14,13 +25,16 @@ rule judge_claims:
             if "selectivity" in model.measure.measures
         ],
     output:
-        report(P.claims, caption="../report/claims.rst", category="Claims"),
-        P.claims.with_suffix(".md"),
+        markdown=P.claims.with_suffix(".md"),
+        claims=report(P.claims, caption="../report/claims.rst", category="Claims"),
         manifest=manifest(P.claims),
     log:
         P.log("judge_claims"),
     benchmark:
         P.benchmark("judge_claims")
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         *CLAIMS,
         spec=CLAIMS.spec,
@@ -29,7 +43,7 @@ rule judge_claims:
         "Judging the paper's claims"
     shell:
         "toporepro claims --log {log:q} --spec {params.spec:q} --tables {params.tables:q}"
-        " --published {input.published:q} --units {input.units:q} --out {output[0]:q}"
+        " --published {input.published:q} --units {input.units:q} --out {output.claims:q}"
 
 
 MANIFESTS = [
@@ -72,6 +86,9 @@ rule write_report:
         P.report,
     log:
         P.log("write_report"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         *PAGE,
         *(f"{path.name}={sha256(path)}" for path in LOOKS),

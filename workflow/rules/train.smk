@@ -2,7 +2,7 @@
 TRAIN = Fields(
     {job_of(model): model.train for model in TRAINED},
     "train",
-    lambda spec: [*modules_of(spec.architecture), *preparing(spec.data)],
+    lambda spec: modules_of(spec.architecture),
 )
 # One number for all networks of a preset, since a rule's outputs cannot depend on wildcards.
 SNAPSHOTS = [MODEL.snapshot(index) for index in range(C.preset.snapshots)]
@@ -20,6 +20,10 @@ def data_of(wildcards):
 
 def machine_options(wildcards):
     options = f"--workers {C.machine.loader_workers}"
+    model = C.model(*wildcards)
+    gpus = REQUESTS.gpus(model, training=True)
+    if gpus > 1:
+        options += f" --gpus {gpus} --nodes {REQUESTS.nodes(model)}"
     if C.machine.tensorboard:
         folder = P.log("tensorboard", *wildcards).with_suffix("")
         options += f" --tensorboard {shlex.quote(str(folder))}"
@@ -28,7 +32,7 @@ def machine_options(wildcards):
 
 rule train_model:
     input:
-        index=ancient(data_of),
+        index=data_of,
     output:
         weights=MODEL.weights,
         manifest=manifest(MODEL.weights),
@@ -40,9 +44,11 @@ rule train_model:
         P.benchmark("train_model", "{family}", "tau={tau}", "seed={seed}")
     wildcard_constraints:
         family=one_of(TRAINED),
-    threads: lambda wildcards: C.model(*wildcards).train.recipe.threads
+    conda:
+        ENVIRONMENT
+    threads: lambda wildcards: ESTIMATES.cores(C.model(*wildcards), training=True)
     resources:
-        gpu=GPU,
+        **REQUESTS.of(training=True),
     params:
         *TRAIN,
         spec=TRAIN.spec,

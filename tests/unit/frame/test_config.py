@@ -1,7 +1,6 @@
 import copy
-import importlib.util
+import importlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,14 +217,10 @@ def test_tracked_fields_differ_exactly_where_specs_differ() -> None:
     assert one["recipe.lr"] == "recipe.lr=0.001"
 
 
-def test_generated_documents_are_fresh() -> None:
-    path = ROOT / "workflow" / "ops" / "document.py"
-    location = importlib.util.spec_from_file_location("document", path)
-    assert location is not None
-    assert location.loader is not None
-    module = importlib.util.module_from_spec(location)
-    sys.modules["document"] = module
-    location.loader.exec_module(module)
+def test_generated_documents_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "workflow" / "ops")
+    monkeypatch.chdir(ROOT)
+    module = importlib.import_module("document")
     for name, text in module.documents().items():
         assert (ROOT / name).read_text() == text, "run: python workflow/ops document"
 

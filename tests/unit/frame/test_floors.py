@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[3] / "workflow" / "toporepro"
 FLOORS = (
-    {"cli", "__main__", "config"},
+    {"cli", "__main__", "config", "cost"},
     {"figures"},
     {"report"},
     {"measure"},

@@ -23,6 +23,7 @@ from toporepro.train.run import train
 def start(spec: TrainSpec, data: Path, out: ModelPaths) -> subprocess.Popen[str]:
     """``toporepro train --gpus 2`` in a session of its own, as a cluster's job is."""
     arguments = ["--spec", encode(spec), "--data", str(data), "--out", str(out.folder)]
+    arguments += ["--log", str(out.folder / "log")]
     return subprocess.Popen(
         [sys.executable, "-m", "toporepro", "train", *arguments, "--gpus", "2"],
         env={name: value for name, value in os.environ.items() if name != "SLURM_JOB_ID"},
@@ -53,6 +54,7 @@ def test_two_processes_by_the_command_line_equal_one_and_survive_a_signal_to_all
     _, message = (process := start(spec, data, out)).communicate(timeout=120)
     assert process.returncode == 0, message
     assert "attempt 2" in message
+    assert "attempt 2" in (out.folder / "log").read_text()
     assert largest_difference(one, out) < 1e-4
     manifest = json.loads((out.folder / "weights.manifest.json").read_text())
     assert (manifest["processes"], manifest["attempts"]) == (2, 2)
@@ -65,7 +67,7 @@ def test_over_nodes_they_meet_where_the_job_starts(monkeypatch: pytest.MonkeyPat
     words = " ".join(command)
     assert "--nproc-per-node 4 --nnodes 2 --rdzv-id 12345678" in words
     assert f"--rdzv-endpoint {os.uname().nodename}:25678" in words
-    assert words.endswith("-m toporepro train --gpus 8")
+    assert words.endswith("-m -- toporepro train --gpus 8")
 
 
 def test_what_cannot_be_launched_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ user's ``config/config.yaml`` names one and holds differences per preset.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import typing
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import Any
 
 from toporepro.config.jobs import Model, check_data, left_out, models_of, options_of, stand_ins
 from toporepro.config.presets import differences, inherit, merge, preset_names, read_preset
-from toporepro.config.schema import Machine, Preset, User
+from toporepro.config.schema import Gpus, Machine, Preset, User
 from toporepro.config.validate import ConfigError, validate
 from toporepro.paths import Paths
 from toporepro.plugins import find, names
@@ -59,21 +58,6 @@ class Resolved:
             for key, family in self.preset.families.items()
             if task in (None, find("models", family.architecture).TASK)
         )
-
-    def figure_spec(self, name: str) -> dict[str, Any]:
-        """The spec of the job that draws figure ``name``."""
-        return {
-            "preset": self.name,
-            "families": self.families(self.shown(name)),
-            "style": dataclasses.asdict(self.preset.style),
-            "absent": dict(self.absent),
-            "images": self.preset.images,
-        }
-
-    def claims_spec(self, claims: Mapping[str, Any]) -> dict[str, Any]:
-        """The spec of the job that judges ``claims``, the content of config/paper/claims.yaml."""
-        families = self.families(self.preset.families)
-        return {"preset": self.name, "families": families, **claims}
 
     def _shown_source(self, family: str) -> str:
         """The data source of a family's images, whichever of its two it is shown."""
@@ -135,6 +119,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
     check_data(preset)
     models = tuple(models_of(name, preset, datasets, measures, root))
     _check_figures(preset)
+    _check_gpus(user.machine.gpus, name, models)
     return Resolved(
         name=name,
         preset=preset,
@@ -165,6 +150,22 @@ def _check_figures(preset: Preset) -> None:
                 raise ConfigError(
                     f"figures.{name}.families: {family!r}: {nearest(family, preset.families)}"
                 )
+
+
+def _check_gpus(gpus: Gpus, preset: str, models: tuple[Model, ...]) -> None:
+    """Whether every training of the preset can be shared out among the GPUs it is given."""
+    recipes = {model.family: model.train.recipe for model in models}
+    for family, count in gpus.training.get(preset, {}).items():
+        where = f"machine.gpus.training.{preset}.{family}"
+        if family not in recipes:
+            raise ConfigError(f"{where}: no such family; {nearest(family, recipes)}")
+        passes = recipes[family].batch // recipes[family].accumulate
+        if passes % count:
+            raise ConfigError(
+                f"{where}={count}: a divisor of {passes} is needed, the batch of a forward pass"
+            )
+        if count > gpus.per_node and count % gpus.per_node:
+            raise ConfigError(f"{where}={count}: above per_node={gpus.per_node}, a multiple of it")
 
 
 def tracked(spec: object) -> dict[str, str]:

@@ -130,6 +130,25 @@ class Preset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gpus:
+    """The GPUs of a machine, or of a cluster's nodes."""
+
+    __pydantic_config__ = _STRICT
+
+    use: bool | None = None
+    """Whether networks are trained and measured on GPUs; left out, if this machine has any."""
+    type: Named | None = None
+    """On a cluster: the type to ask for, as it is called there, such as `a100`."""
+    option: Literal["gpus", "gres"] = "gpus"
+    """On a cluster: whether to ask by `--gpus=TYPE:N`, or by `--gres=gpu:TYPE:N` for each node."""
+    per_node: Annotated[int, Field(ge=1)] = 8
+    """On a cluster: how many a node has; a training that takes more is spread over several."""
+    training: dict[str, dict[str, Annotated[int, Field(ge=1)]]] = field(default_factory=dict)
+    """How many one training takes, by preset and family: `{paper: {resnet50: 8}}`; otherwise 1.
+    They share every batch, so a recipe's `batch / accumulate` is a multiple of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """What may differ between machines: never changes a result, never causes a rerun."""
 
@@ -144,6 +163,11 @@ class Machine:
     """Processes that load data beside each training; 0 loads in the training process."""
     tensorboard: bool = False
     """Also write TensorBoard events, beside the logs."""
+    gpus: Gpus = field(default_factory=Gpus)
+    """GPUs, and how many of them a training takes."""
+    longest_job: Annotated[int, Field(ge=1)] | None = None
+    """On a cluster: the longest that a job may ask for, in minutes. A training that takes longer
+    goes on in its next attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)

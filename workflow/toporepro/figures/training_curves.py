@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "Training curves"
-ORDER = 13
+ORDER = 8
 TABLES = ("history",)
 SUFFIXES = ("png", "svg")
 ROWS = (

@@ -26,7 +26,8 @@ def torchrun(arguments: Sequence[str], processes: int, nodes: int = 1) -> list[s
         raise SpecError(f"gpus={processes}: a multiple of nodes={nodes} is needed")
     each = str(processes // nodes)
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", each]
-    target = ["-m", "toporepro", *arguments]
+    # After the dashes nothing is torchrun's own, which would take --log for one of three.
+    target = ["-m", "--", "toporepro", *arguments]
     if nodes == 1:
         return [*run, "--standalone", *target]
     job = os.environ.get("SLURM_JOB_ID", "")
