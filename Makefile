@@ -13,7 +13,7 @@ export PYTHONNOUSERSITE := 1
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
-	@echo "make reproduce [PRESET=demo] [CORES=n]   regenerate every result of a preset, then the report"
+	@echo "make reproduce [PRESET=demo] [CORES=n] [RESTORE=1]   every result of a preset, then the report"
 	@echo "                                    PROFILE=slurm: on a cluster (docs/cluster.md)"
 	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
 	@echo "make test                           run all tests"
@@ -25,7 +25,8 @@ setup:
 	@bash envs/setup.sh
 
 reproduce: setup
-	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES) --profile $(PROFILE)
+	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES) --profile $(PROFILE) \
+		$(if $(RESTORE),--restore)
 
 figure: setup
 	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) --profile $(PROFILE) "$(FIG)"

@@ -155,28 +155,6 @@ def test_a_wrong_key_is_named_with_its_neighbour(finished: Copy) -> None:
     assert "Traceback" not in output
 
 
-def test_track_gives_networks_to_dvc_and_small_results_to_git(finished: Copy) -> None:
-    finished.ops("track", "--preset", finished.preset)
-    folder = finished.results / "models/mlp/tau=3/seed=0"
-    assert (folder / "weights.safetensors.dvc").exists()
-    ignored = finished.run("git", "check-ignore", str(folder / "weights.safetensors"), status=None)
-    assert "weights.safetensors" in ignored
-    finished.run("git", "add", "results")
-    added = finished.run("git", "diff", "--cached", "--name-only").split()
-    assert f"results/{finished.results.name}/record/claims.csv" in added
-    assert not [name for name in added if name.endswith((".safetensors", ".parquet"))]
-    finished.run("git", "reset", "-q")
-    assert finished.jobs() == {}
-
-
-def test_track_refuses_an_incomplete_run(finished: Copy) -> None:
-    table = finished.results / "tables" / "measures.csv"
-    kept = table.rename(table.with_suffix(".kept"))
-    output = finished.ops("track", "--preset", finished.preset, status=1)
-    assert "not complete" in output
-    kept.rename(table)
-
-
 def test_training_by_hand_gives_the_same_bytes(finished: Copy, tmp_path: Path) -> None:
     folder = finished.results / "models/mlp/tau=3/seed=0"
     manifest = json.loads((folder / "weights.manifest.json").read_text())

@@ -8,9 +8,19 @@ import sys
 from pathlib import Path
 
 import accept
+import collect_garbage
+import compare
 import document
 import driver
+import restore
 import track
+import verify
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    if options.restore:
+        restore.restore(options.preset)
+    return driver.reproduce(options.preset, options.cores, options.profile)
 
 
 def main() -> int:
@@ -25,7 +35,8 @@ def main() -> int:
 
     sub = verbs.add_parser("reproduce", help="run a preset to its report, or go on with it")
     where(sub)
-    sub.set_defaults(run=lambda o: driver.reproduce(o.preset, o.cores, o.profile))
+    sub.add_argument("--restore", action="store_true", help="first bring back what is tracked")
+    sub.set_defaults(run=_reproduce)
 
     sub = verbs.add_parser("figure", help="regenerate one figure and what it needs")
     sub.add_argument("name", nargs="?", default="", help="a figure of the preset")
@@ -38,7 +49,30 @@ def main() -> int:
 
     sub = verbs.add_parser("track", help="give a finished run to DVC, in one batch")
     sub.add_argument("--preset", default="demo", help="name or path of the preset")
-    sub.set_defaults(run=lambda o: track.track(o.preset))
+    sub.add_argument("--commit", action="store_true", help="commit the record and the pointers")
+    sub.add_argument("--push", action="store_true", help="then send the files to the remote")
+    sub.set_defaults(run=lambda o: track.track(o.preset, commit=o.commit, push=o.push))
+
+    sub = verbs.add_parser("restore", help="bring tracked results back instead of making them")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.add_argument("--family", help="only networks of this family")
+    sub.add_argument("--figure", help="only what this figure is drawn from")
+    sub.set_defaults(run=lambda o: restore.restore(o.preset, o.family, o.figure))
+
+    sub = verbs.add_parser("verify", help="hold each result against its manifest")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.set_defaults(run=lambda o: verify.verify(o.preset))
+
+    sub = verbs.add_parser("compare", help="what changed since a commit, on one page")
+    sub.add_argument("revision", help="a commit, branch or tag with a record of the preset")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.add_argument("--out", type=Path, help="the page to write")
+    sub.set_defaults(run=lambda o: compare.compare(o.revision, o.preset, o.out))
+
+    sub = verbs.add_parser("gc", help="free what no commit, branch or tag refers to")
+    sub.add_argument("--delete", action="store_true", help="delete what is otherwise listed")
+    sub.add_argument("--cloud", action="store_true", help="in the remote too")
+    sub.set_defaults(run=lambda o: collect_garbage.gc(delete=o.delete, cloud=o.cloud))
 
     sub = verbs.add_parser("accept", help="declare a code change harmless: nothing reruns")
     sub.add_argument("module", help="such as toporepro.train.loop")

@@ -1,58 +1,105 @@
-"""Giving a finished run to DVC: one batch, after the jobs, never inside one.
-
-Networks and large tables get a ``.dvc`` pointer beside them. Small results are copied to
-``results/{preset}/record``, which git keeps and no rule reads: a rule's own outputs must never be
-tracked by git, or a fresh clone would skip the training that makes them.
-"""
+"""Giving a finished run to DVC and git: one batch, after the jobs, never inside one."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import driver
-
-LARGE = ("models/**/weights.safetensors", "models/**/units.parquet")
-SMALL = (
-    "models/**/*.manifest.json",
-    "tables/*.csv",
-    "figures/*.png",
-    "figures/*.svg",
-    "claims.csv",
-    "claims.md",
-)
+import record
+from jobs import configured, findings, jobs_of
+from toporepro.data.guards import readable
 
 
-def track(preset: str) -> int:
-    """Track the results of a preset; refused while any of them is missing or out of date."""
-    root = Path("results") / Path(preset).stem
-    # Asked for `all` alone, Snakemake does not miss what only finished jobs have read.
-    targets = ("all", "models", "measurements")
-    command = driver.snakemake(preset, *targets, "--dry-run", "--quiet", "rules", "--nolock")
-    plan = subprocess.run(command, capture_output=True, text=True, check=False)
-    if plan.returncode or "Nothing to be done" not in plan.stdout + plan.stderr:
-        print((plan.stdout + plan.stderr).strip(), file=sys.stderr)
+def track(preset: str, *, commit: bool, push: bool) -> int:
+    """Track the results of a preset; refused while any of them is missing, stale or damaged."""
+    resolved = configured(preset)
+    root, jobs = resolved.paths.root, jobs_of(resolved)
+    wrong = [finding for job in jobs for finding in findings(job)]
+    for finding in wrong:
+        print(f"{finding.kind}: {finding.job.name}: {finding.why}", file=sys.stderr)
+    if wrong or not _complete(preset):
         print(
             f"\ntrack: {root} is not complete; run: make reproduce PRESET={preset}", file=sys.stderr
         )
         return 1
-    large = [path for pattern in LARGE for path in sorted(root.glob(pattern))]
+    listed = record.write(jobs, resolved)
+    large = [path for path, kept in listed.items() if kept.dvc]
     # DVC may put a file back under a new time, by which Snakemake would measure all of it again.
     times = {path: path.stat() for path in large}
-    subprocess.run(["dvc", "--wait-for-lock", "add", "--quiet", *map(str, large)], check=True)
+    if subprocess.run(
+        ["dvc", "--wait-for-lock", "add", "--quiet", *map(str, large)], check=False
+    ).returncode:
+        print("track: dvc could not take the files in; see above", file=sys.stderr)
+        return 1
     for path, before in times.items():
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    record = root / "record"
-    shutil.rmtree(record, ignore_errors=True)
-    for pattern in SMALL:
-        for path in sorted(root.glob(pattern)):
-            target = record / path.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
-    size = sum(path.stat().st_size for path in large)
-    print(f"{len(large)} files ({size / 1e6:.1f} MB) tracked by DVC, small results in {record}")
-    print(f"to keep them: git add {root} && git commit, then dvc push")
+    _drop_pointers(root, {pointer(path) for path in large})
+    print(f"{'network':<40}{'bytes':>12}{'stored':>12}")
+    for name, size, once in record.cost(listed):
+        print(f"{name:<40}{readable(size):>12}{readable(once):>12}")
+    size = sum(listed[path].bytes for path in large)
+    print(f"{len(large)} files ({readable(size)}) are DVC's; {record.folder(resolved)} is git's")
+    kept = [str(record.folder(resolved)), *(str(pointer(path)) for path in large)]
+    if commit and _commit(resolved.name, root, kept):
+        return 1
+    if not commit:
+        print(f"to keep them: git add {root} && git commit, then dvc push")
+    return dvc("push", [pointer(path) for path in large]) if push else 0
+
+
+def pointer(path: Path) -> Path:
+    """DVC's pointer to a file."""
+    return path.with_name(f"{path.name}.dvc")
+
+
+def dvc(verb: str, pointers: list[Path]) -> int:
+    """Push or pull files, and say in one sentence what to do when the remote does not answer."""
+    command = ["dvc", "--wait-for-lock", verb, "--quiet", *map(str, pointers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr.strip(), file=sys.stderr)
+        print(
+            f"{verb}: the remote did not take or give every file. `dvc remote list` names it; "
+            "credentials come from the environment or from `dvc remote modify --local`. What "
+            "was moved stays moved: run it again",
+            file=sys.stderr,
+        )
+    return done.returncode
+
+
+def _complete(preset: str) -> bool:
+    # Asked for `all` alone, Snakemake does not miss what only finished jobs have read.
+    targets = ("all", "models", "measurements")
+    command = driver.snakemake(preset, *targets, "--dry-run", "--quiet", "rules", "--nolock")
+    plan = subprocess.run(command, capture_output=True, text=True, check=False)
+    text = plan.stdout + plan.stderr
+    if plan.returncode or "Nothing to be done" not in text:
+        print(text.strip(), file=sys.stderr)
+        return False
+    return True
+
+
+def _drop_pointers(root: Path, current: set[Path]) -> None:
+    """Pointers to what this run no longer has: git still knows them where they were committed."""
+    for path in (root / "models").rglob("*.dvc"):
+        if path not in current:
+            path.unlink()
+
+
+def _commit(name: str, root: Path, kept: list[str]) -> int:
+    """Commit the record and the pointers, and nothing else that happens to be staged."""
+    gone = subprocess.check_output(["git", "ls-files", "--deleted", str(root)], text=True).split()
+    paths = [*kept, *gone]
+    for command in (
+        ["git", "add", "--", *paths],
+        ["git", "commit", "--quiet", "-m", f"Results of {name}", "--only", "--", *paths],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        text = done.stdout + done.stderr
+        if done.returncode and "nothing to commit" not in text and "no changes added" not in text:
+            print(text.strip(), file=sys.stderr)
+            return done.returncode
     return 0

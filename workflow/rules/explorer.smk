@@ -1,37 +1,8 @@
 # The explorer: maps of all networks on one page.
+from toporepro.config.pages import explorer_spec, images_shown
 
-
-def images_of(model):
-    """The prepared images that the page shows of a family: its own, and its best stimuli."""
-    split = model.measure.measures.get("best_stimuli", {}).get("stimuli", "")
-    dataset, _, split = split.rpartition("/")
-    stimuli = model.measure.stimuli[dataset] if dataset else model.train.data
-    return {"data": model.train.data, **({"stimuli": stimuli} if split else {})}, split
-
-
-IMAGES = {
-    model.family: images_of(model)
-    for model in C.models
-    if "best_stimuli" in model.measure.measures or model.train.architecture == "mlp"
-}
 EXPLORER = Fields(
-    {
-        (): {
-            "preset": C.name,
-            "about": C.preset.about,
-            "families": C.families(C.preset.families),
-            "models": [[model.family, model.tau, model.seed] for model in C.models],
-            "palette": C.preset.style.palette,
-            "megabytes": C.preset.explorer_megabytes,
-            "shown": {
-                name: {
-                    **{key: prepared_name(spec) for key, spec in images.items()},
-                    "split": split,
-                }
-                for name, (images, split) in IMAGES.items()
-            },
-        }
-    },
+    {(): explorer_spec(C)},
     "explorer",
     lambda spec: [f"measure.{name}" for name in C.preset.measures],
 )
@@ -47,12 +18,14 @@ rule write_explorer:
         units=[path_of(model).units for model in C.models],
         weights=[path_of(model).weights for model in C.models],
         measures=P.table("measures"),
-        data=sorted(
-            {
-                P.prepared(spec)
-                for images, _ in IMAGES.values()
-                for spec in images.values()
-            }
+        data=ancient(
+            sorted(
+                {
+                    P.prepared(spec)
+                    for images, _ in images_shown(C).values()
+                    for spec in images.values()
+                }
+            )
         ),
     output:
         page=P.explorer,

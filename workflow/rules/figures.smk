@@ -1,16 +1,6 @@
 # Figures: one rule per figure, draw_NAME, which runs toporepro/figures/NAME.py on tidy tables.
 PUBLISHED = "config/paper/figures.csv"
-STYLE = asdict(C.preset.style)
-FIGURES = {
-    name: {
-        "preset": C.name,
-        "families": C.families(C.shown(name)),
-        "style": STYLE,
-        "absent": dict(C.absent),
-        "images": C.preset.images,
-    }
-    for name in C.preset.figures
-}
+FIGURES = {name: C.figure_spec(name) for name in C.preset.figures}
 NEEDS = {name: needs(name, spec) for name, spec in FIGURES.items()}
 DRAW = {
     name: Fields({(): spec}, "figure", lambda _, name=name: [f"figures.{name}"])

@@ -5,6 +5,14 @@ MEASURE = Fields(
     lambda spec: [
         f"models.{C.preset.families[spec.family].architecture}",
         *(f"measure.{name}" for name in spec.measures),
+        *(
+            name
+            for shown in (
+                C.model(spec.family, spec.tau, spec.seed).train.data,
+                *spec.stimuli.values(),
+            )
+            for name in preparing(shown)
+        ),
     ],
 )
 TABLES = Fields(
@@ -21,8 +29,8 @@ def stimuli_of(wildcards):
 
 rule measure_model:
     input:
-        index=data_of,
-        stimuli=stimuli_of,
+        index=ancient(data_of),
+        stimuli=ancient(stimuli_of),
         weights=MODEL.weights,
         snapshots=snapshots_of,
     output:

@@ -9,6 +9,13 @@ NAMED = {P.prepared(spec).parent.name: spec for spec in DATASETS.values()}
 PARTS = {name: range(parts_of(spec)) for name, spec in NAMED.items()}
 
 
+def preparing(spec):
+    """The modules that prepare a dataset. Whoever reads one has them among its parameters, and takes
+    its index as ancient: prepared anew it is the same, as it is where only results were restored.
+    """
+    return ("data.prepare", *prepare_modules(spec))
+
+
 PREPARE = Fields(
     {(name,): spec for name, spec in NAMED.items()}, "prepare", prepare_modules
 )

@@ -1,17 +1,6 @@
 # Claims and pages: what people read.
-CLAIMS = Fields(
-    {
-        (): {
-            "preset": C.name,
-            "families": C.families(C.preset.families),
-            **yaml.safe_load(
-                Path(workflow.basedir, "config/paper/claims.yaml").read_text()
-            ),
-        }
-    },
-    "claims",
-    lambda spec: [],
-)
+CLAIMED = yaml.safe_load(Path(workflow.basedir, "config/paper/claims.yaml").read_text())
+CLAIMS = Fields({(): C.claims_spec(CLAIMED)}, "claims", lambda spec: [])
 
 
 rule judge_claims:

@@ -2,7 +2,7 @@
 TRAIN = Fields(
     {job_of(model): model.train for model in TRAINED},
     "train",
-    lambda spec: modules_of(spec.architecture),
+    lambda spec: [*modules_of(spec.architecture), *preparing(spec.data)],
 )
 # One number for all networks of a preset, since a rule's outputs cannot depend on wildcards.
 SNAPSHOTS = [MODEL.snapshot(index) for index in range(C.preset.snapshots)]
@@ -32,7 +32,7 @@ def machine_options(wildcards):
 
 rule train_model:
     input:
-        index=data_of,
+        index=ancient(data_of),
     output:
         weights=MODEL.weights,
         manifest=manifest(MODEL.weights),

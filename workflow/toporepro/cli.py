@@ -50,10 +50,13 @@ def _prepare(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from toporepro.cards import claim
+    from toporepro.data.refill import refill
     from toporepro.paths import ModelPaths
 
     spec = decode(TrainSpec, options.spec)
     started = "WORLD_SIZE" in os.environ  # by torchrun: cards are held, processes there
+    if not started:
+        refill(options.data)
     with contextlib.nullcontext() if started else claim(options.gpus):
         if options.gpus > 1 and not started:
             from toporepro.train.launch import torchrun
@@ -158,9 +161,12 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _explorer(options: argparse.Namespace) -> None:
+    from toporepro.data.refill import refill
     from toporepro.report.explorer import write_explorer
 
     spec = _mapping(options.spec)
+    for index in options.data:
+        refill(index)
     write_explorer(spec, options.models, options.tables, options.data, options.out)
 
 

@@ -6,6 +6,7 @@ user's ``config/config.yaml`` names one and holds differences per preset.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing
 from collections.abc import Mapping
@@ -58,6 +59,21 @@ class Resolved:
             for key, family in self.preset.families.items()
             if task in (None, find("models", family.architecture).TASK)
         )
+
+    def figure_spec(self, name: str) -> dict[str, Any]:
+        """The spec of the job that draws figure ``name``."""
+        return {
+            "preset": self.name,
+            "families": self.families(self.shown(name)),
+            "style": dataclasses.asdict(self.preset.style),
+            "absent": dict(self.absent),
+            "images": self.preset.images,
+        }
+
+    def claims_spec(self, claims: Mapping[str, Any]) -> dict[str, Any]:
+        """The spec of the job that judges ``claims``, the content of config/paper/claims.yaml."""
+        families = self.families(self.preset.families)
+        return {"preset": self.name, "families": families, **claims}
 
     def _shown_source(self, family: str) -> str:
         """The data source of a family's images, whichever of its two it is shown."""

@@ -49,10 +49,10 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
         )
         if tables.published is not None:
             points = published_points(tables.published, panel, "dimensionality")
-            line[0].set_title(f"Published (ImageNet)\n{_printed(points, theirs)}")
+            line[0].set_title(f"Published (ImageNet)\n{printed(points, theirs)}")
         for axes, (name, family) in zip(line[1:], known.items(), strict=True):
             rows = data[data.family == name]
-            axes.set_title(f"Ours: {family.label}\n{_printed(_means(rows, ours), ours)}")
+            axes.set_title(f"Ours: {family.label}\n{printed(_means(rows, ours), ours)}")
             if not len(rows):
                 axes.set_title(f"Ours: {family.label}")
                 say(axes, f"no {ours} and {ED} of {name} (rule measure_model)")
@@ -74,15 +74,15 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
         "two-sided and descriptive: networks of one family differ in τ alone."
     ]
     if tables.published is not None:
-        printed = [
-            f"{what} {_printed(published_points(tables.published, panel, 'dimensionality'), x)}"
+        found = [
+            f"{what} {printed(published_points(tables.published, panel, 'dimensionality'), x)}"
             for what, (panel, x, _, _) in zip(("accuracy", "smoothness"), ROWS, strict=True)
         ]
-        lines.append(f"Published points: {'; '.join(printed)}.")
+        lines.append(f"Published points: {'; '.join(found)}.")
     means = {x: _means(joined(tables.measures, (x, ED)), x) for _, _, x, _ in ROWS}
     for name, family in topographic(shown(spec)).items():
-        printed = [f"{x} {_printed(rows[rows.family == name], x)}" for x, rows in means.items()]
-        lines.append(f"{family.label}, means over seeds: {'; '.join(printed)}.")
+        found = [f"{x} {printed(rows[rows.family == name], x)}" for x, rows in means.items()]
+        lines.append(f"{family.label}, means over seeds: {'; '.join(found)}.")
     return lines
 
 
@@ -90,7 +90,7 @@ def _means(rows: pd.DataFrame, x: str) -> pd.DataFrame:
     return seed_means(rows, (x, ED))
 
 
-def _printed(points: pd.DataFrame, x: str) -> str:
+def printed(points: pd.DataFrame, x: str) -> str:
     """R, P and n as the paper prints them, over the networks with τ > 0."""
     from toporepro.report.statistics import StatisticsError, pearson
 

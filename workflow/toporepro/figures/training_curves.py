@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "Training curves"
-ORDER = 8
+ORDER = 13
 TABLES = ("history",)
 SUFFIXES = ("png", "svg")
 ROWS = (

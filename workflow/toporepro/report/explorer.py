@@ -20,7 +20,7 @@ from toporepro.code import stage_modules
 from toporepro.measure.result import Quantity
 from toporepro.paths import ModelPaths
 from toporepro.plugins import find, names
-from toporepro.provenance import progress, write_manifest, write_text
+from toporepro.provenance import progress, sha256, write_manifest, write_text
 from toporepro.report.pieces import Piece, fitting, pieces
 from toporepro.report.showing import drawing, pictures, second_layer
 from toporepro.report.tables import read_measures
@@ -148,7 +148,13 @@ def write_explorer(
         inputs=[tables / "measures.csv", *data, *read],
         outputs=[out],
         wall_seconds=time.monotonic() - started,
+        extra={"looks": looks()},
     )
+
+
+def looks() -> dict[str, str]:
+    """SHA-256 of what the page is made of besides modules, by file name."""
+    return {path.name: sha256(path) for path in (TEMPLATE, BUNDLE, STYLE)}
 
 
 def quantities(found: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -94,6 +94,13 @@ def networks(measures: pd.DataFrame, metric: str) -> pd.DataFrame:
     )
 
 
+def shown_pairs(measures: pd.DataFrame) -> str:
+    """Whose minimal pairs :func:`networks` takes; "" if none were shown."""
+    rows = measures[(measures.metric == "pair_accuracy") & (measures.sparsity == 0)]
+    name = min(rows.stimuli, default="").partition("/")[0]
+    return "BLiMP" if name == "blimp" else name
+
+
 def final(rows: pd.DataFrame) -> pd.DataFrame:
     """The fully trained networks: the last step of each."""
     last = rows.groupby(["family", "tau", "seed"])["step"].transform("max")

@@ -265,7 +265,7 @@ def _measure_key(row: Row) -> tuple[object, ...]:
     preset, family, tau, seed, step, layer, sparsity, stimuli, metric, _ = row
     return (
         preset, family, Decimal(tau), int(seed), int(step),
-        _natural(layer), float(sparsity), stimuli, metric,
+        natural(layer), float(sparsity), stimuli, metric,
     )  # fmt: skip
 
 
@@ -273,7 +273,7 @@ def _history_key(row: Row) -> tuple[object, ...]:
     return (row[0], row[1], Decimal(row[2]), int(row[3]), int(row[4]))
 
 
-def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """``layer10`` after ``layer2``: runs of digits compare as numbers."""
     parts = re.findall(r"([0-9]+)|([^0-9]+)", text)
     return tuple((0, int(number), "") if number else (1, 0, word) for number, word in parts)
