@@ -57,17 +57,18 @@ def pointer(path: Path) -> Path:
 
 def dvc(verb: str, pointers: list[Path]) -> int:
     """Push or pull files, and say in one sentence what to do when the remote does not answer."""
-    command = ["dvc", "--wait-for-lock", verb, "--quiet", *map(str, pointers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(done.stderr.strip(), file=sys.stderr)
+    sys.stdout.flush()
+    command = ["dvc", "--wait-for-lock", verb, *map(str, pointers)]
+    # Not quiet: DVC would keep its errors to itself too.
+    status = subprocess.run(command, check=False).returncode
+    if status:
         print(
             f"{verb}: the remote did not take or give every file. `dvc remote list` names it; "
             "credentials come from the environment or from `dvc remote modify --local`. What "
             "was moved stays moved: run it again",
             file=sys.stderr,
         )
-    return done.returncode
+    return status
 
 
 def _complete(preset: str) -> bool:
