@@ -9,13 +9,14 @@ export PYTHON
 # Packages in the user's home must not stand in for the pinned ones.
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help setup reproduce lint test bench figure brain-score
+.PHONY: help setup reproduce lint test bench figure readme brain-score
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
 	@echo "make reproduce [PRESET=demo] [CORES=n] [RESTORE=1]   every result of a preset, then the report"
 	@echo "                                    PROFILE=slurm: on a cluster (docs/cluster.md)"
 	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
+	@echo "make readme                         put the demo's table and figure into the README"
 	@echo "make test                           run all tests"
 	@echo "make lint                           ruff, snakefmt, mypy"
 	@echo "make brain-score                    install Brain-Score's package, in an environment of its own"
@@ -30,6 +31,9 @@ reproduce: setup
 
 figure: setup
 	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) --profile $(PROFILE) "$(FIG)"
+
+readme: setup
+	@python workflow/ops readme
 
 lint: setup
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules && mypy

@@ -1,4 +1,4 @@
-"""Small networks, measured for real, and the explorer's page about them."""
+"""Small networks, measured for real, and both pages about them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from measured import STEPS, measure_spec, train_spec, write_data, write_model
 
 from toporepro import models
 from toporepro.data.store import PreparedImages
+from toporepro.figures.run import figure
 from toporepro.measure.result import Result, Row, UnitValues
 from toporepro.measure.run import measure
 from toporepro.measure.tables import Measured, write_rows, write_units
 from toporepro.models import Inputs, family
+from toporepro.report.claims import evaluate
 from toporepro.report.explorer import write_explorer
+from toporepro.report.page import write_page
 from toporepro.report.tables import collect
 
+ROOT = Path(__file__).parents[2]
 SIDE = 12
 MLPS = [("mlp", "0", 0), ("mlp", "0", 1), ("mlp", "3", 0)]
 DEEP = [("deep", "0", 0), ("deep", "10", 0)]
@@ -142,3 +147,27 @@ def invented(folder: Path, tau: str, seed: int) -> None:
     write_rows(folder / "measures.csv", spec, found)
     write_units(folder / "units.parquet", spec, found)
     (folder / "history.csv").write_text(_HISTORY)
+
+
+def write_report(world: World) -> Path:
+    """The report on the same networks, with their claims, two figures and the ledger."""
+    root = world.root
+    published = ROOT / "config/paper/figures.csv"
+    families = world.spec["families"]
+    content = yaml.safe_load((ROOT / "config/paper/claims.yaml").read_text())
+    claims = {"preset": "small", "families": families, **content}
+    evaluate(claims, root / "tables", published, root / "claims.csv")
+    units = [folder / "units.parquet" for folder in world.folders if "mlp" in folder.parts]
+    shown = {"preset": "small", "families": {"mlp": families["mlp"]}}
+    for name in ("orientation_film", "performance_vs_smoothness"):
+        figure(name, shown, root / "tables", units, root / "figures" / name, published)
+    spec = {
+        "preset": "small",
+        "about": "For the tests.",
+        "figures": ["orientation_film", "performance_vs_smoothness"],
+        "config": {"measures": {"accuracy": {}, "smoothness": {}}},
+        "differences": ["snapshots: 1 → 2"],
+    }
+    manifests = sorted(root.rglob("*.manifest.json"))
+    write_page(spec, root, manifests, root / "report.html")
+    return root / "report.html"

@@ -12,6 +12,7 @@ import collect_garbage
 import compare
 import document
 import driver
+import readme
 import restore
 import track
 import verify
@@ -80,6 +81,10 @@ def main() -> int:
         "--reason", required=True, help="why results cannot differ; manifests carry it"
     )
     sub.set_defaults(run=lambda o: accept.accept(o.module, o.reason))
+
+    sub = verbs.add_parser("readme", help="put a run's table and figure into the README")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.set_defaults(run=lambda o: readme.readme(o.preset))
 
     sub = verbs.add_parser("document", help="write the schemas and config/README.md from the code")
     sub.set_defaults(run=lambda o: document.document())

@@ -70,6 +70,14 @@ def figure(name: str, preset: str, cores: int, profile: str) -> int:
     return status
 
 
+def unfinished(preset: str, *targets: str) -> str:
+    """What Snakemake would still do for these targets, or why it cannot tell; "" if nothing."""
+    command = snakemake(preset, *targets, "--dry-run", "--quiet", "rules", "--nolock")
+    plan = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = plan.stdout + plan.stderr
+    return "" if not plan.returncode and "Nothing to be done" in told else told.strip()
+
+
 def failures(log: Path | None) -> int:
     """Print what failed, the last lines of each log, and how to go on."""
     log = log or max((STATE / "log").glob("*.snakemake.log"), key=lambda p: p.stat().st_mtime)

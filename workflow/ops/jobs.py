@@ -148,7 +148,7 @@ def _derived(resolved: Resolved) -> Iterator[Job]:
         record=manifest(paths.claims),
         spec=_plain(resolved.claims_spec(claims)),
         modules=_hashes("claims"),
-        outputs=(paths.claims, paths.claims.with_suffix(".md")),
+        outputs=(paths.claims, paths.claims.with_suffix(".md"), paths.summary),
     )
     page = paths.explorer
     yield Job(

@@ -74,13 +74,9 @@ def dvc(verb: str, pointers: list[Path]) -> int:
 def _complete(preset: str) -> bool:
     # Asked for `all` alone, Snakemake does not miss what only finished jobs have read.
     targets = ("all", "models", "measurements")
-    command = driver.snakemake(preset, *targets, "--dry-run", "--quiet", "rules", "--nolock")
-    plan = subprocess.run(command, capture_output=True, text=True, check=False)
-    text = plan.stdout + plan.stderr
-    if plan.returncode or "Nothing to be done" not in text:
-        print(text.strip(), file=sys.stderr)
-        return False
-    return True
+    plan = driver.unfinished(preset, *targets)
+    print(plan, end="\n" * bool(plan), file=sys.stderr)
+    return not plan
 
 
 def _drop_pointers(root: Path, current: set[Path]) -> None:

@@ -15,6 +15,7 @@ rule judge_claims:
         ],
     output:
         markdown=P.claims.with_suffix(".md"),
+        summary=P.summary,
         claims=report(P.claims, caption="../report/claims.rst", category="Claims"),
         manifest=manifest(P.claims),
     log:

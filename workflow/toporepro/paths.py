@@ -100,6 +100,11 @@ class Paths:
         return self.root / "claims.csv"
 
     @property
+    def summary(self) -> Path:
+        """The README's table."""
+        return self.root / "summary.md"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.html"
 

@@ -184,7 +184,21 @@ def test_markdown_and_manifest(demo: tuple[Path, Rows]) -> None:
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
     assert all(row["sentence"] in text for row in rows)
     manifest = json.loads((folder / "claims.manifest.json").read_text())
-    assert set(manifest["outputs"]) == {"claims.csv", "claims.md"}
+    assert set(manifest["outputs"]) == {"claims.csv", "claims.md", "summary.md"}
+
+
+def test_the_summary_says_a_claim_once_for_all_networks(demo: tuple[Path, Rows]) -> None:
+    folder, rows = demo
+    lines = (folder / "summary.md").read_text().splitlines()
+    assert lines[0] == "| claim | network | paper | ours (demo) | P (Holm) | verdict |"
+    assert len(lines) == len(rows) + 2
+    cells = [[cell.strip() for cell in line.split(" | ")] for line in lines[2:]]
+    assert all(len(row) == 6 for row in cells)
+    said = [row[0].removeprefix("| ") for row in cells if row[0].removeprefix("|").strip()]
+    assert said == list(dict.fromkeys(row["statement"] for row in rows))
+    for row, found in zip(rows, cells, strict=True):
+        assert found[1] == (row["family"] or "all")
+        assert found[5].removesuffix(" |") == row["verdict"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140])

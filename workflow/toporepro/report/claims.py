@@ -25,7 +25,7 @@ from toporepro.report import (
     trends,
 )
 from toporepro.report.evidence import PAIRS, Claim, Evidence, World
-from toporepro.report.render import render_markdown
+from toporepro.report.render import render_markdown, render_summary
 from toporepro.report.selection import families
 from toporepro.report.tables import (
     TableError,
@@ -81,7 +81,8 @@ KINDS: dict[str, Callable[[World, Claim, str], Evidence]] = {
 def evaluate(
     spec: Mapping[str, Any], tables: Path, published: Path, out: Path, units: Sequence[Path] = ()
 ) -> list[Row]:
-    """The verb ``toporepro claims``: writes ``claims.csv`` and, beside it, ``claims.md``.
+    """The verb ``toporepro claims``: writes ``claims.csv`` and, beside it, ``claims.md`` and
+    ``summary.md``, the README's table.
 
     Args:
         spec: ``preset``; ``families`` (see ``selection.Family``); ``alpha`` and ``claims`` as in
@@ -111,13 +112,18 @@ def evaluate(
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _text(row[key]) for key in COLUMNS} for row in rows)
-    write_text(out.with_suffix(".md"), render_markdown(rows, world.preset))
+    texts = {
+        out.with_suffix(".md"): render_markdown(rows, world.preset),
+        out.with_name("summary.md"): render_summary(rows, world.preset),
+    }
+    for path, text in texts.items():
+        write_text(path, text)
     write_manifest(
         verb="claims",
         spec=spec,
         modules=stage_modules("claims"),
         inputs=[tables / "measures.csv", tables / "curves.csv", published, *units],
-        outputs=[out, out.with_suffix(".md")],
+        outputs=[out, *texts],
         wall_seconds=time.monotonic() - started,
     )
     return rows

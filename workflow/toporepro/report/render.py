@@ -24,6 +24,21 @@ def render_markdown(rows: Sequence[Mapping[str, Any]], preset: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def render_summary(rows: Sequence[Mapping[str, Any]], preset: str) -> str:
+    """The paper's values beside ours, as the README shows them: a row for each network."""
+    head = f"| claim | network | paper | ours ({preset}) | P (Holm) | verdict |"
+    lines = [head, "|---" * 6 + "|"]
+    claim = None
+    for row in rows:
+        # Said once for all networks.
+        once = ("", "") if row["claim"] == claim else (row["statement"], row["paper"])
+        claim = row["claim"]
+        network = row["family"] or "all"
+        fields = (once[0], network, once[1], row["ours"] or "–", p_text(row), row["verdict"])
+        lines.append("| " + " | ".join(_escape(field) for field in fields) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def render_terminal(rows: Sequence[Mapping[str, Any]], width: int = 100) -> str:
     """One paragraph per claim, one entry per row of it: verdict, family, ours; within ``width``."""
     lines = textwrap.wrap(summary(rows), width)

@@ -70,9 +70,10 @@ def draw(jobs: Mapping[str, int], found: Edges) -> str:
     width, height = WIDTH + 30 + BEND * longest, ROW * len(ordered) + 4
     parts = []
     for maker, reader in sorted(found, key=lambda edge: (place[edge[0]], place[edge[1]])):
-        start, stop = ROW * place[maker] + BOX / 2 + 4, ROW * place[reader] + BOX / 2
+        # Arcs leave at the lower half of a box and come in at the upper one.
+        start, stop = ROW * place[maker] + 2 + 0.75 * BOX, ROW * place[reader] + 2 + 0.25 * BOX
         if place[reader] == place[maker] + 1:
-            path = f"M40 {start + BOX / 2 - 2:g}V{stop - BOX / 2 - 4:g}"
+            path = f"M40 {ROW * place[maker] + 2 + BOX}V{ROW * place[reader] - 2}"
         else:
             out = WIDTH + 12 + BEND * (place[reader] - place[maker])
             path = f"M{WIDTH + 2} {start:g}C{out} {start:g} {out} {stop:g} {WIDTH + 8} {stop:g}"
