@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from toporepro.config import ConfigError, resolve
-from toporepro.data import mnist, nsd
+from toporepro.data import mnist, nsd, text_folder
 from toporepro.spec import NOT_TRAINED, CheckpointSpec, Recipe, SpecError
 
 ROOT = Path(__file__).parents[3]
@@ -152,6 +152,36 @@ def test_measures_do_without_an_optional_dataset_that_is_absent(
     why = "no betas in data/nsd"
     names = ("brain on nsd", "selectivity on nsd")
     assert resolved.absent == ({} if absent is None else dict.fromkeys(names, why))
+
+
+def test_families_of_an_optional_dataset_that_is_absent_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(text_folder, "missing", lambda options, raw: None)
+    gpt = {
+        "label": "GPT", "architecture": "nanogpt", "data": "books", "phi": 8, "taus": [0, 1],
+        "seeds": [0], "recipe": {"optimizer": "adamw", "lr": 0.1, "batch": 4, "epochs": 1},
+        "measures": ["smoothness"],
+    }  # fmt: skip
+    change: Any = {
+        "data": {"books": {"source": "text_folder", "optional": True}},
+        "families": {"gpt": gpt},
+        "figures": {"training_curves": {"families": ["mlp", "gpt"]}},
+    }
+    there = tiny(**change)
+    assert there.model("gpt", "1", 0).train.data == there.datasets["books"]
+    assert there.shown("training_curves") == ("mlp", "gpt")
+    monkeypatch.setattr(text_folder, "missing", lambda options, raw: "no text")
+    without = tiny(**change)
+    assert "gpt" not in without.preset.families
+    assert "books" not in without.datasets
+    assert all(model.family != "gpt" for model in without.models)
+    assert without.absent == {"GPT": "no text"}
+    assert without.shown("training_curves") == ("mlp",)
+    assert "gpt" not in without.families(without.preset.families)
+    others = {key: {"data": "books"} for key in ("mlp", "mlp_topoloss_only", "resnet18")}
+    with pytest.raises(ConfigError, match=r"the data of all of them is absent \(.*no text\)"):
+        tiny(**(change | {"families": {"gpt": gpt} | others}))
 
 
 def test_what_cannot_be_optional(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,8 @@ def models_of(
                     check_sheets(train)
                 except SpecError as error:
                     raise ConfigError(f"{where}.{error}") from None
+                if shown in lacking:
+                    continue
                 chosen = {
                     key: options
                     for key in sorted(family.measures)
@@ -198,17 +200,27 @@ def stand_ins(preset: Preset, root: Path) -> dict[str, str]:
 def left_out(
     preset: Preset, measures: Mapping[str, Mapping[str, Any]], root: Path
 ) -> dict[str, str]:
-    """What is not measured because an optional dataset, or what a measure needs, is absent."""
+    """What is not trained or measured because an optional dataset, or what a measure needs, is
+    absent."""
     lacking, unable = _lacking(preset, root), _unable(measures, root)
     taken = {name for family in preset.families.values() for name in family.measures}
-    found = {key: why for key, why in unable.items() if key in taken}
-    return found | {
-        f"{measure} on {dataset}": lacking[dataset]
-        for measure in measures
-        if measure in taken
-        for dataset in stimulus_datasets(measures[measure])
-        if dataset in lacking
+    without = {
+        family.label: lacking[family.data]
+        for family in preset.families.values()
+        if _shown_data(preset, family, root) in lacking
     }
+    found = {key: why for key, why in unable.items() if key in taken}
+    return (
+        without
+        | found
+        | {
+            f"{measure} on {dataset}": lacking[dataset]
+            for measure in measures
+            if measure in taken
+            for dataset in stimulus_datasets(measures[measure])
+            if dataset in lacking
+        }
+    )
 
 
 def _unable(measures: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, str]:

@@ -25,7 +25,11 @@ from toporepro.spec import DataSpec, canonical_tau, encode, flatten, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """Everything that the workflow reads; of the datasets, those that some model is shown."""
+    """Everything that the workflow reads.
+
+    Of the datasets, those that some model is shown; of the preset's families, those whose data is
+    there (see ``optional``).
+    """
 
     name: str
     preset: Preset
@@ -52,7 +56,7 @@ class Resolved:
         """The families that figure ``name`` shows."""
         chosen = self.preset.figures[name].families
         if chosen is not None:
-            return chosen
+            return tuple(key for key in chosen if key in self.preset.families)
         task = getattr(find("figures", name), "TASK", None)
         return tuple(
             key
@@ -136,9 +140,15 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
     models = tuple(models_of(name, preset, datasets, measures, root))
     _check_figures(preset)
     _check_gpus(user.machine.gpus, name, models)
+    present = {model.family for model in models}
+    kept = {key: family for key, family in preset.families.items() if key in present}
+    absent = {**preset.absent, **stand_ins(preset, root), **left_out(preset, measures, root)}
+    if not kept:
+        reasons = "; ".join(f"{what}: {why}" for what, why in absent.items())
+        raise ConfigError(f"families: the data of all of them is absent ({reasons})")
     return Resolved(
         name=name,
-        preset=preset,
+        preset=dataclasses.replace(preset, families=kept),
         machine=user.machine,
         paths=paths,
         datasets={
@@ -148,11 +158,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
         },
         models=models,
         differences=tuple(differences(before, merged)),
-        absent={
-            **preset.absent,
-            **stand_ins(preset, root),
-            **left_out(preset, measures, root),
-        },
+        absent=absent,
     )
 
 

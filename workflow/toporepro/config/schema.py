@@ -69,8 +69,8 @@ class Dataset:
     """Another entry of `data`, shown to networks that are not trained here while the user's own
     files for this one are absent; what cannot be measured on it is then listed as missing."""
     optional: bool = False
-    """While the user's own files for it are absent, measures do without it, and those that show
-    nothing else are left out; they are then listed as missing."""
+    """While the user's own files for it are absent, families of it are left out, measures do
+    without it, and those that show nothing else are left out; they are then listed as missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
