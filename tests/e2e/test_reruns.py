@@ -106,7 +106,7 @@ def test_a_changed_style_redraws_and_trains_nothing(finished: Copy) -> None:
 
 def test_a_changed_measure_keeps_the_networks(finished: Copy) -> None:
     jobs = finished.jobs(override(measures={"smoothness": {"shuffles": 7}}))
-    assert jobs["measure_model"] == 5
+    assert jobs["measure_model"] == 6
     assert "train_model" not in jobs
 
 
@@ -115,7 +115,7 @@ def test_an_edit_of_the_training_code_retrains_and_names_the_module(finished: Co
     before = path.read_text()
     path.write_text(before + "\n\nCHANGED = 1\n")
     try:
-        assert finished.jobs()["train_model"] == 5
+        assert finished.jobs()["train_model"] == 6
         assert "code of toporepro.train.run" in finished.plan()
     finally:
         path.write_text(before)

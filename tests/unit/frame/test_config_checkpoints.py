@@ -179,7 +179,7 @@ def test_families_of_an_optional_dataset_that_is_absent_are_left_out(
     assert without.absent == {"GPT": "no text"}
     assert without.shown("training_curves") == ("mlp",)
     assert "gpt" not in without.families(without.preset.families)
-    others = {key: {"data": "books"} for key in ("mlp", "mlp_topoloss_only", "resnet18")}
+    others = {key: {"data": "books"} for key in tiny().preset.families}
     with pytest.raises(ConfigError, match=r"the data of all of them is absent \(.*no text\)"):
         tiny(**(change | {"families": {"gpt": gpt} | others}))
 
