@@ -26,7 +26,7 @@ def claims(copy: Copy, claim: str) -> dict[str, dict[str, str]]:
 
 def test_smoothness_rises_with_tau_in_both_families(demo: Copy) -> None:
     rows = claims(demo, "smoothness_rises")
-    assert {name for name, row in rows.items() if row["p"]} == {"mlp", "resnet18"}
+    assert {name for name, row in rows.items() if row["p"]} >= {"mlp", "resnet18"}
     # The exact trend test cannot give less: 1/5! with one seed, and less still with two.
     assert float(rows["resnet18"]["p"]) == pytest.approx(1 / 120)
     assert float(rows["mlp"]["p"]) <= 1 / 120
@@ -54,6 +54,9 @@ def test_pages_figures_and_controls_are_there(demo: Copy) -> None:
         "resnet18_random_labels",
         "resnet18_topoloss_only",
         "resnet18_world_b",
+        "nanogpt",
+        "nanogpt_49",
+        "gpt_neo_125m",
     }
     figures = {path.stem for path in (demo.results / "figures").glob("*.svg")}
     assert {"performance_vs_smoothness", "dimensionality", "weight_sheets"} <= figures
