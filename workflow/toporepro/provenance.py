@@ -50,7 +50,7 @@ def intact(path: Path) -> str:
     found = sha256(path)
     for folder in (path.parent, path.parent.parent):
         for record in sorted(folder.glob("*.manifest.json")):
-            made = json.loads(record.read_text(encoding="utf-8")).get("outputs", {})
+            made = _outputs(record)
             if path.name in made:
                 if made[path.name] != found:
                     raise DamagedError(
@@ -59,6 +59,16 @@ def intact(path: Path) -> str:
                     )
                 return found
     return found
+
+
+def _outputs(record: Path) -> Mapping[str, str]:
+    try:
+        made: Mapping[str, str] = json.loads(record.read_text(encoding="utf-8"))["outputs"]
+    except (ValueError, KeyError, TypeError):
+        raise DamagedError(
+            f"{record}: not a manifest; it was damaged after it was made: delete it and run again"
+        ) from None
+    return made
 
 
 @contextlib.contextmanager
