@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toporepro.config.absent import lacking, shown_by, shown_to
+from toporepro.config.options import options_of
 from toporepro.config.presets import NAME
 from toporepro.config.schema import Family, Preset
 from toporepro.config.validate import ConfigError, validate
 from toporepro.models.family import check_sheets, topographic_layers
-from toporepro.paths import Paths
 from toporepro.plugins import find
 from toporepro.spec import (
     NOT_TRAINED,
@@ -51,7 +52,7 @@ def models_of(
     measures: Mapping[str, dict[str, Any]],
     root: Path,
 ) -> Iterator[Model]:
-    lacking, unable = _lacking(preset, root), _unable(measures, root)
+    gone, to_show = lacking(preset, root), shown_by(preset, measures, root)
     for name, family in preset.families.items():
         where = f"families.{name}"
         if not NAME.fullmatch(name):
@@ -67,7 +68,7 @@ def models_of(
         _check_tasks(where, family)
         checkpoints = _checkpoints(where, family, taus)
         recipe = _recipe(where, family, preset.snapshots)
-        shown = _shown_data(preset, family, root)
+        shown = shown_to(preset, family, root)
         data = datasets[shown]
         if shown != family.data:  # what stands in has its own size
             recipe = dataclasses.replace(recipe, test_pixels=None)
@@ -88,17 +89,15 @@ def models_of(
                     check_sheets(train)
                 except SpecError as error:
                     raise ConfigError(f"{where}.{error}") from None
-                if shown in lacking:
+                if shown in gone:
                     continue
                 chosen = {
                     key: options
                     for key in sorted(family.measures)
-                    if key not in unable
-                    and (options := _without(lacking, measures[key])) is not None
+                    if (options := to_show[key]) is not None
                 }
                 if not chosen:
-                    absent = ", ".join((*lacking, *unable))
-                    raise ConfigError(f"{where}.measures: none without {absent}")
+                    raise ConfigError(f"{where}.measures: none without data that is absent")
                 measure_spec = MeasureSpec(
                     preset=preset_name,
                     family=name,
@@ -110,20 +109,6 @@ def models_of(
                     stimuli=_stimuli(chosen, datasets),
                 )
                 yield Model(family=name, tau=tau, seed=seed, train=train, measure=measure_spec)
-
-
-def options_of(room: str, name: str, options: Mapping[str, Any], where: str) -> dict[str, Any]:
-    chooser, nested = {
-        "data": (".source", ".options"),
-        "models": (".architecture", ".model"),
-        "measure": ("", ""),
-    }[room]
-    key = where + chooser
-    try:
-        module = find(room, name)
-    except SpecError as error:
-        raise ConfigError(f"{key}={name!r}: {error}") from None
-    return dataclasses.asdict(validate(module.Options, dict(options), where + nested))
 
 
 def _stimuli(
@@ -170,94 +155,6 @@ def _recipe(where: str, family: Family, snapshots: int) -> Recipe:
     return recipe
 
 
-def _shown_data(preset: Preset, family: Family, root: Path) -> str:
-    """The entry of ``data`` that a family is shown: its own, or the one that stands in for it."""
-    stand_in = preset.data[family.data].instead
-    use = stand_in is not None and family.checkpoints and _missing(preset, family.data, root)
-    return stand_in if stand_in is not None and use else family.data
-
-
-def _missing(preset: Preset, name: str, root: Path) -> str | None:
-    """Which of the user's own files for a dataset are absent, in words."""
-    entry = preset.data[name]
-    plugin = find("data", entry.source)
-    options = plugin.Options(**options_of("data", entry.source, entry.options, f"data.{name}"))
-    missing: str | None = plugin.missing(options, root / Paths("").raw(entry.source))
-    return missing
-
-
-def stand_ins(preset: Preset, root: Path) -> dict[str, str]:
-    """What cannot be had because a dataset stands in for another, and why."""
-    found = {}
-    for family in preset.families.values():
-        shown = _shown_data(preset, family, root)
-        if shown != family.data:
-            why = _told(_missing(preset, family.data, root), root)
-            found[f"accuracy on {family.data}"] = f"{shown} stands in for it: {why}"
-    return found
-
-
-def left_out(
-    preset: Preset, measures: Mapping[str, Mapping[str, Any]], root: Path
-) -> dict[str, str]:
-    """What is not trained or measured because an optional dataset, or what a measure needs, is
-    absent."""
-    lacking, unable = _lacking(preset, root), _unable(measures, root)
-    taken = {name for family in preset.families.values() for name in family.measures}
-    without = {
-        family.label: lacking[family.data]
-        for family in preset.families.values()
-        if _shown_data(preset, family, root) in lacking
-    }
-    found = {key: why for key, why in unable.items() if key in taken}
-    return (
-        without
-        | found
-        | {
-            f"{measure} on {dataset}": lacking[dataset]
-            for measure in measures
-            if measure in taken
-            for dataset in stimulus_datasets(measures[measure])
-            if dataset in lacking
-        }
-    )
-
-
-def _unable(measures: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, str]:
-    """Measures that something of their own is absent for, and what."""
-    found = {}
-    for name, options in measures.items():
-        module = find("measure", name)
-        if hasattr(module, "missing"):
-            why = module.missing(module.Options(**options), root)
-            if why is not None:
-                found[name] = _told(why, root)
-    return found
-
-
-def _lacking(preset: Preset, root: Path) -> dict[str, str]:
-    """Optional datasets whose files are absent, and which are, in words."""
-    found = {}
-    for name, entry in preset.data.items():
-        if entry.optional and (why := _missing(preset, name, root)) is not None:
-            found[name] = _told(why, root)
-    return found
-
-
-def _without(lacking: typing.Container[str], options: dict[str, Any]) -> dict[str, Any] | None:
-    """A measure's options without stimuli of these datasets; ``None`` if it has no others."""
-    if not any(name in lacking for name in stimulus_datasets(options)):
-        return options
-    named = options["stimuli"]
-    kept = [] if isinstance(named, str) else [n for n in named if n.split("/")[0] not in lacking]
-    return {**options, "stimuli": tuple(kept)} if kept else None
-
-
-def _told(why: str | None, root: Path) -> str:
-    """A reason on one line; results do not depend on where the repository is."""
-    return " ".join((why or "").split()).replace(f"{root}/", "")
-
-
 def _tau(where: str, tau: float) -> str:
     try:
         return canonical_tau(tau)
@@ -295,17 +192,3 @@ def _check_tasks(where: str, family: Family) -> None:
                 f"{where}.measures: {measure!r}: of networks whose task is {of}, and that of "
                 f"{family.architecture} is {task}"
             )
-
-
-def check_data(preset: Preset) -> None:
-    """Raises ConfigError if a dataset that has a stand-in, or is optional, cannot be so."""
-    for name, entry in preset.data.items():
-        where = f"data.{name}.instead={entry.instead!r}"
-        if entry.instead is not None and (
-            entry.instead not in preset.data or entry.instead == name
-        ):
-            others = [other for other in preset.data if other != name]
-            raise ConfigError(f"{where}: {nearest(entry.instead, others)}")
-        for key, said in ((where, entry.instead), (f"data.{name}.optional", entry.optional)):
-            if said and not hasattr(find("data", entry.source), "missing"):
-                raise ConfigError(f"{key}: {entry.source} is never missing")

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toporepro.config.jobs import Model, check_data, left_out, models_of, options_of, stand_ins
+from toporepro.config.absent import check_data, without
+from toporepro.config.jobs import Model, models_of
+from toporepro.config.options import options_of
 from toporepro.config.presets import differences, inherit, merge, preset_names, read_preset
 from toporepro.config.schema import Gpus, Machine, Preset, User
 from toporepro.config.validate import ConfigError, validate
@@ -142,7 +144,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> Resolved:
     _check_gpus(user.machine.gpus, name, models)
     present = {model.family for model in models}
     kept = {key: family for key, family in preset.families.items() if key in present}
-    absent = {**preset.absent, **stand_ins(preset, root), **left_out(preset, measures, root)}
+    absent = {**preset.absent, **without(preset, measures, root)}
     if not kept:
         reasons = "; ".join(f"{what}: {why}" for what, why in absent.items())
         raise ConfigError(f"families: the data of all of them is absent ({reasons})")

@@ -8,16 +8,12 @@ domain specific", Journal of Neuroscience 35:12412 (2015). Nothing is fetched: p
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from toporepro.data.extent import Extent
-from toporepro.data.store import STIMULI, DataError
+from toporepro.data.stimulus_pictures import PictureOptions, PictureSet
+from toporepro.data.store import DataError
 from toporepro.spec import SpecError, nearest
-
-if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
 
 CATEGORIES = {
     "faces": ("adult", "child"),
@@ -33,73 +29,24 @@ _NAMED = re.compile(r"([a-z]+)-([0-9]+)\.jpg")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(PictureOptions):
     """Which of the pictures, and how large.
 
     Attributes:
-        size: height and width in pixels, what the network takes.
+        size: height and width in pixels.
         images: the first so many pictures of each category, by number; there are up to 144.
     """
 
-    size: int = 224
     images: int = MOST
 
     def __post_init__(self) -> None:
-        if self.size < 8:
-            raise SpecError(f"size={self.size}: at least 8")
+        super().__post_init__()
         if not 2 <= self.images <= MOST:
             raise SpecError(f"images={self.images}: 2 to {MOST}")
 
 
-def raw_files(options: Options) -> tuple[RemoteFile, ...]:
-    """Nothing is fetched."""
-    return ()
-
-
-def prepared_bytes(options: Options) -> int:
-    """Bytes that the prepared pictures take, about."""
-    return extent(options).splits[STIMULI] * (3 * options.size**2 + 8)
-
-
-def extent(options: Options) -> Extent:
-    """How much it holds, all categories but ``scrambled``."""
-    return Extent(
-        splits={STIMULI: options.images * len(NEEDED)},
-        shape=(options.size, options.size, 3),
-        classes=len(NEEDED),
-        by_hand="put the folder `stimuli` of https://github.com/VPNL/fLoc into data/floc",
-    )
-
-
-def missing(options: Options, raw: Path) -> str | None:
-    """What of the user's own files is absent, in words; ``None`` if the folder is there."""
-    root = raw / "stimuli"
-    return None if root.is_dir() else f"{root} not found"
-
-
-def local_files(options: Options, raw: Path) -> tuple[Path, ...]:
-    """The pictures that are read.
-
-    Raises:
-        DataError: as :func:`pictures`.
-    """
-    return tuple(path for paths in pictures(options, raw).values() for path in paths)
-
-
-def pictures(options: Options, raw: Path) -> dict[str, list[Path]]:
-    """Category → its pictures by number; ``scrambled`` only where it is there.
-
-    Raises:
-        DataError: if the folder or a category is missing, one is unknown, or a file has a name of
-            another kind.
-    """
-    root = raw / "stimuli"
-    if not root.is_dir():
-        raise DataError(
-            f"{root}: not there; put fLoc's pictures there, as "
-            f"{root}/<category>/<category>-<n>.jpg, from the folder `stimuli` of "
-            "https://github.com/VPNL/fLoc"
-        )
+def _find(options: Options, root: Path) -> dict[str, list[Path]]:
+    """``scrambled`` only where it is there; it is of no category."""
     there = sorted(path.name for path in root.iterdir() if path.is_dir())
     for name in there:
         if name not in (*NEEDED, *OPTIONAL):
@@ -125,15 +72,16 @@ def pictures(options: Options, raw: Path) -> dict[str, list[Path]]:
     return found
 
 
-def prepare(options: Options, raw: Path, out: Path) -> None:
-    """Write the split ``localizer``; its categories leave ``scrambled`` out."""
-    from toporepro.data.stimulus_pictures import write
-
-    write(
-        out,
-        source="floc",
-        options=asdict(options),
-        size=options.size,
-        files=pictures(options, raw),
-        categories=CATEGORIES,
-    )
+_SET = PictureSet[Options](
+    source="floc",
+    name="fLoc's pictures",
+    folder="stimuli",
+    layout="<category>/<category>-<n>.jpg",
+    origin="https://github.com/VPNL/fLoc",
+    categories=CATEGORIES,
+    classes=len(NEEDED),
+    count=lambda options: options.images,
+    find=_find,
+)
+raw_files, local_files, missing = _SET.raw_files, _SET.local_files, _SET.missing
+extent, prepared_bytes, prepare = _SET.extent, _SET.prepared_bytes, _SET.prepare

@@ -7,16 +7,11 @@ https://konklab.fas.harvard.edu into ``data/konkle``.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from toporepro.data.extent import Extent
-from toporepro.data.store import STIMULI, DataError
-from toporepro.spec import SpecError, nearest
-
-if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
+from toporepro.data.stimulus_pictures import PictureOptions, PictureSet
+from toporepro.data.store import DataError
+from toporepro.spec import nearest
 
 FOLDERS = {
     "big_animate": "Big-Animate",
@@ -33,65 +28,10 @@ CATEGORIES = {
     "inanimate": ("big_inanimate", "small_inanimate"),
 }
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
+Options = PictureOptions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How large the pictures are.
-
-    Attributes:
-        size: height and width in pixels, what the network takes; a picture that is not square is
-            padded with white.
-    """
-
-    size: int = 224
-
-    def __post_init__(self) -> None:
-        if self.size < 8:
-            raise SpecError(f"size={self.size}: at least 8")
-
-
-def raw_files(options: Options) -> tuple[RemoteFile, ...]:
-    """Nothing is fetched."""
-    return ()
-
-
-def prepared_bytes(options: Options) -> int:
-    """Bytes that the prepared pictures take, about."""
-    return extent(options).splits[STIMULI] * (3 * options.size**2 + 8)
-
-
-def extent(options: Options) -> Extent:
-    """How much it holds: 60 pictures of each class, as in the paper that made them."""
-    return Extent(
-        splits={STIMULI: 60 * len(FOLDERS)},
-        shape=(options.size, options.size, 3),
-        classes=len(FOLDERS),
-        by_hand="put AnimacySize of https://konklab.fas.harvard.edu into data/konkle",
-    )
-
-
-def local_files(options: Options, raw: Path) -> tuple[Path, ...]:
-    """The pictures that are read.
-
-    Raises:
-        DataError: as :func:`pictures`.
-    """
-    return tuple(path for paths in pictures(raw).values() for path in paths)
-
-
-def pictures(raw: Path) -> dict[str, list[Path]]:
-    """Class → its pictures by name.
-
-    Raises:
-        DataError: if a folder is missing or unknown, or holds other files than pictures.
-    """
-    root = raw / "AnimacySize"
-    if not root.is_dir():
-        raise DataError(
-            f"{root}: not there; put the pictures of Konkle & Caramazza (2013) there, as "
-            f"{root}/{{Big,Small}}-{{Animate,Inanimate}}/*, from https://konklab.fas.harvard.edu"
-        )
+def _find(options: Options, root: Path) -> dict[str, list[Path]]:
     for path in sorted(root.iterdir()):
         if path.is_dir() and path.name not in FOLDERS.values():
             raise DataError(
@@ -111,15 +51,16 @@ def pictures(raw: Path) -> dict[str, list[Path]]:
     return found
 
 
-def prepare(options: Options, raw: Path, out: Path) -> None:
-    """Write the split ``localizer``."""
-    from toporepro.data.stimulus_pictures import write
-
-    write(
-        out,
-        source="konkle",
-        options=asdict(options),
-        size=options.size,
-        files=pictures(raw),
-        categories=CATEGORIES,
-    )
+_SET = PictureSet[Options](
+    source="konkle",
+    name="the pictures of Konkle & Caramazza (2013)",
+    folder="AnimacySize",
+    layout="{Big,Small}-{Animate,Inanimate}/*",
+    origin="https://konklab.fas.harvard.edu",
+    categories=CATEGORIES,
+    classes=len(FOLDERS),
+    count=lambda _: 60,
+    find=_find,
+)
+raw_files, local_files, missing = _SET.raw_files, _SET.local_files, _SET.missing
+extent, prepared_bytes, prepare = _SET.extent, _SET.prepared_bytes, _SET.prepare

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
 import json
-import pkgutil
 import shutil
 import time
 from collections.abc import Sequence
@@ -21,12 +19,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import toporepro.data
 from toporepro.code import code_hash, stage_modules
 from toporepro.data.fetch import fetch_all
 from toporepro.data.guards import exclusive, readable, require_space
 from toporepro.data.index import INDEX, DataError, Prepared
 from toporepro.paths import manifest
+from toporepro.plugins import find, names
 from toporepro.provenance import progress, sha256, write_manifest
 from toporepro.spec import DataSpec, SpecError, decode, encode, nearest
 
@@ -90,18 +88,13 @@ def find_source(name: str) -> ModuleType:
     Raises:
         SpecError: naming the nearest known datasets.
     """
-    modules = {module.name for module in pkgutil.iter_modules(toporepro.data.__path__)}
-    if name in modules:
-        module = importlib.import_module(f"toporepro.data.{name}")
-        if _has(module, "Options") and _has(module, "prepare"):
-            return module
-    known = {m for m in modules if _declares_options(m)}
-    raise SpecError(f"source={name!r}: no such dataset; {nearest(name, known)}")
-
-
-def _declares_options(module: str) -> bool:
-    text = Path(toporepro.data.__path__[0], f"{module}.py").read_text(encoding="utf-8")
-    return "\nclass Options" in text
+    try:
+        module = find("data", name)
+    except SpecError:
+        module = None
+    if module is None or not _has(module, "prepare"):
+        raise SpecError(f"source={name!r}: no such dataset; {nearest(name, names('data'))}")
+    return module
 
 
 def _has(plugin: ModuleType, name: str) -> bool:

@@ -38,8 +38,14 @@ ALPHA = 0.05  # inside a network: where its own P is larger, the claim does not 
 
 
 def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
-    """A structural similarity at the family's largest τ (options: ``metric``, minus shuffled)."""
+    """A structural similarity at the family's largest τ.
+
+    Options: ``metric``, minus shuffled; ``stimuli``, the dataset that it speaks of.
+    """
     metric, tau = claim.options["metric"], world.families[name].taus[-1]
+    if stimuli := claim.options.get("stimuli"):
+        shown = world.measures.stimuli.str.startswith(f"{stimuli}/")
+        world = replace(world, measures=world.measures[shown])
     stem, dot, pair = metric.partition(".")
     raw, p = metric.replace("_minus_shuffled", ""), f"{stem}_p{dot}{pair}"
     found = {
@@ -48,7 +54,8 @@ def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
     }
     values = list(found[metric].values())
     if not values or float(tau) == 0:
-        return Evidence(missing=missing_networks(world, name, metric, [tau]) or "no τ > 0")
+        on = f"; {stimuli} is not among the stimuli" if stimuli else ""
+        return Evidence(missing=(missing_networks(world, name, metric, [tau]) or "no τ > 0") + on)
     ours = f"{np.mean(values):+.3f} beyond shuffles ({np.mean(list(found[raw].values())):+.2f} raw)"
     chance = ", ".join(f"{value:.2g}" for value in found[p].values())
     evidence = over_seeds(
