@@ -48,6 +48,20 @@ def test_floc_is_one_split_of_ten_classes_in_five_categories(faces: Path) -> Non
     assert named["scenes"] == ["house", "corridor"]
 
 
+def test_what_a_complete_set_holds_and_needs_is_known_before(faces: Path) -> None:
+    options = floc.Options(size=16, images=144)
+    assert floc.missing(options, faces / "raw/floc") is None
+    said = floc.missing(options, faces / "elsewhere")
+    assert said is not None
+    assert f"{faces / 'elsewhere/stimuli'}/<category>/<category>-<n>.jpg" in said
+    assert floc.extent(options).splits == {"localizer": 1440}
+    assert konkle.extent(konkle.Options()).splits == {"localizer": 240}
+    assert floc.raw_files(options) == ()
+    images = made(faces, "floc")
+    size = sum((images.index.parent / name).stat().st_size for name in images.files)
+    assert size == pytest.approx(floc.prepared_bytes(floc.Options(size=16, images=3)), rel=0.2)
+
+
 def test_scrambled_pictures_are_no_category(faces: Path) -> None:
     for n in (1, 2):
         save(faces / f"raw/floc/stimuli/scrambled/scrambled-{n}.jpg")

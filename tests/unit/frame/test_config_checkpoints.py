@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from toporepro.config import ConfigError, resolve
-from toporepro.data import mnist, nsd, text_folder
+from toporepro.data import floc, konkle, mnist, nsd, text_folder
 from toporepro.spec import NOT_TRAINED, CheckpointSpec, Recipe, SpecError
 
 ROOT = Path(__file__).parents[3]
@@ -182,6 +182,36 @@ def test_families_of_an_optional_dataset_that_is_absent_are_left_out(
     others = {key: {"data": "books"} for key in tiny().preset.families}
     with pytest.raises(ConfigError, match=r"the data of all of them is absent \(.*no text\)"):
         tiny(**(change | {"families": {"gpt": gpt} | others}))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_stimuli_that_are_absent_have_a_stand_in_or_are_left_out(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for source in (floc, konkle):
+        if there:
+            monkeypatch.setattr(source, "missing", lambda options, raw: None)
+    resolved = tiny(
+        data={
+            "floc": {"source": "floc", "instead": "world_a"},
+            "konkle": {"source": "konkle", "optional": True},
+        },
+        families={"resnet18": {"measures": ["selectivity"]}},
+        measures={"selectivity": {"stimuli": ["floc/localizer", "konkle/localizer"]}},
+    )
+    measured = resolved.model("resnet18", "0", 0).measure
+    wanted = ("floc/localizer", "konkle/localizer") if there else ("world_a/localizer",)
+    assert measured.measures["selectivity"]["stimuli"] == wanted
+    assert {spec.source for spec in measured.stimuli.values()} == (
+        {"floc", "konkle"} if there else {"image_world"}
+    )
+    assert set(resolved.absent) == (
+        set() if there else {"selectivity on floc", "selectivity on konkle"}
+    )
+    if not there:
+        why = resolved.absent["selectivity on floc"]
+        assert why.startswith("world_a stands in for it: data/floc/stimuli: not there; put fLoc's")
+        assert why.endswith("from https://github.com/VPNL/fLoc")
 
 
 def test_what_cannot_be_optional(monkeypatch: pytest.MonkeyPatch) -> None:

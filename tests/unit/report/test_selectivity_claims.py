@@ -226,7 +226,12 @@ def tables(
     return curves, pd.concat(units, ignore_index=True)
 
 
-def judged(like: dict[str, str], metrics: dict[str, float] | None = None, **claim: Any) -> Any:
+def judged(
+    like: dict[str, str],
+    metrics: dict[str, float] | None = None,
+    shown: str = "localizer",
+    **claim: Any,
+) -> Any:
     families = {
         name: Family(
             label=name, architecture="resnet18", dataset="d", taus=("0", "5", "50"), seeds=(0,)
@@ -234,7 +239,7 @@ def judged(like: dict[str, str], metrics: dict[str, float] | None = None, **clai
         for name in ("a", "b")
     }
     values = [
-        ("demo", "a", "50", 0, 100, "mean", 0, "localizer", metric, value, 50.0)
+        ("demo", "a", "50", 0, 100, "mean", 0, shown, metric, value, 50.0)
         for metric, value in (metrics or {}).items()
     ]
     head = ["preset", "family", "tau", "seed", "step", "layer", "sparsity", "stimuli", "metric"]
@@ -300,6 +305,16 @@ def test_similarity_at_the_largest_tau_comes_with_its_p() -> None:
     assert "P = 0.004" in rows[0]["sentence"]
     assert rows[0]["verdict"] == "holds for these networks"
     assert rows[1]["effect"] is None
+
+
+def test_similarity_of_maps_to_other_stimuli_does_not_count() -> None:
+    metrics = {"m_minus_shuffled.x-y": 0.2, "m.x-y": 0.7, "m_minus_shuffled_p.x-y": 0.004}
+    options = {"metric": "m_minus_shuffled.x-y", "stimuli": "floc"}
+    row = judged({}, metrics, "floc/localizer", test="similarity_of_maps", options=options)[0]
+    assert row["effect"] == pytest.approx(0.2)
+    row = judged({}, metrics, "world_a/localizer", test="similarity_of_maps", options=options)[0]
+    assert row["verdict"] == "not testable at this scale"
+    assert "floc is not among the stimuli" in row["missing"]
 
 
 def test_matrices_hold_the_curves() -> None:

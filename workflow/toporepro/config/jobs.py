@@ -97,7 +97,10 @@ def models_of(
                     if (options := to_show[key]) is not None
                 }
                 if not chosen:
-                    raise ConfigError(f"{where}.measures: none without data that is absent")
+                    needed = {
+                        of for key in family.measures for of in stimulus_datasets(measures[key])
+                    }
+                    raise ConfigError(f"{where}.measures: none without {', '.join(sorted(needed))}")
                 measure_spec = MeasureSpec(
                     preset=preset_name,
                     family=name,
