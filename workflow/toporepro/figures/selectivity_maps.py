@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TITLE = "Category selectivity"
 ORDER = 5
+TASK = "classification"
 TABLES = ("measures",)
 SUFFIXES = ("png", "svg")
 CONTRASTS = {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TITLE = "Layout follows representation"
 ORDER = 9
+TASK = "classification"
 TABLES = ("curves",)
 SUFFIXES = ("png", "svg")
 QUANTITIES = UNITS

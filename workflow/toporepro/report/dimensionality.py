@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,23 +111,13 @@ def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
     """
     widest = float(claim.options["widest"])
     performance = claim.options.get("performance", ACCURACY)
-    accuracy, dimension = (networks(world.measures, key) for key in (performance, DIMENSIONALITY))
-    keys = ["family", "tau", "tau_value", "seed", "step"]
-    both = accuracy.merge(dimension, on=keys, suffixes=("", "_ed"))
-    both = both[both.family == name]
-    changes, matched, tried = [], 0, 0
-    for _, rows in both.groupby("seed"):
-        path = rows[rows.tau == "0"].sort_values("step")
-        ends = final(rows[rows.tau_value > 0])
-        found = []
-        for target, value in zip(ends.value, ends.value_ed, strict=True):
-            reference = _along(path.value.tolist(), path.value_ed.tolist(), target, widest)
-            tried += 1
-            if reference is not None:
-                found.append(float(value / reference - 1))
-        matched += len(found)
-        if found:
-            changes.append(float(np.mean(found)))
+    tried = matches(world.measures, name, performance, widest)
+    changes = []
+    for seed in dict.fromkeys(match.seed for match in tried):
+        found = [match.change for match in tried if match.seed == seed]
+        if kept := [change for change in found if change is not None]:
+            changes.append(float(np.mean(kept)))
+    matched = sum(match.change is not None for match in tried)
     word = performance.replace("_", " ")
     ours = f"{mean_percent(changes)} ED at equal {word}" if changes else ""
     gap = (
@@ -139,9 +130,50 @@ def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
         changes,
         ours=ours,
         n=matched,
-        phrase=f"{ours} against the τ = 0 snapshots ({matched} of {tried} networks matched)",
+        phrase=f"{ours} against the τ = 0 snapshots ({matched} of {len(tried)} networks matched)",
         missing="" if changes else gap,
     )
+
+
+@dataclass(frozen=True)
+class Match:
+    """A network with τ > 0, and the τ = 0 training of its seed when it performed as well.
+
+    Attributes:
+        performance, dimensionality: of the network.
+        reference: dimensionality of that training then; ``None`` if no two snapshots are around it.
+    """
+
+    tau: str
+    seed: int
+    performance: float
+    dimensionality: float
+    reference: float | None
+
+    @property
+    def change(self) -> float | None:
+        """Of dimensionality, relative to the reference."""
+        return None if self.reference is None else self.dimensionality / self.reference - 1
+
+
+def matches(measures: pd.DataFrame, name: str, performance: str, widest: float) -> list[Match]:
+    """All trained networks with τ > 0 of a family, by seed and τ, with their references."""
+    found = []
+    for seed, rows in along_training(measures, name, performance).groupby("seed"):
+        path = rows[rows.tau == "0"].sort_values("step")
+        ends = final(rows[rows.tau_value > 0])
+        for tau, target, value in zip(ends.tau, ends.value, ends.value_ed, strict=True):
+            reference = _along(path.value.tolist(), path.value_ed.tolist(), target, widest)
+            found.append(Match(str(tau), int(str(seed)), float(target), float(value), reference))
+    return found
+
+
+def along_training(measures: pd.DataFrame, name: str, performance: str) -> pd.DataFrame:
+    """A family's networks and snapshots: columns ``value`` (performance) and ``value_ed``."""
+    accuracy, dimension = (networks(measures, key) for key in (performance, DIMENSIONALITY))
+    keys = ["family", "tau", "tau_value", "seed", "step"]
+    both = accuracy.merge(dimension, on=keys, suffixes=("", "_ed"))
+    return both[both.family == name].reset_index(drop=True)
 
 
 def correlation(points: pd.DataFrame, x: str, y: str) -> statistics.Correlation | None:
