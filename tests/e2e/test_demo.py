@@ -54,6 +54,8 @@ def test_pages_figures_and_controls_are_there(demo: Copy) -> None:
         "resnet18_random_labels",
         "resnet18_topoloss_only",
         "resnet18_world_b",
+        "resnet50",
+        "vit_b_32",
         "nanogpt",
         "nanogpt_49",
         "gpt_neo_125m",
