@@ -58,7 +58,12 @@ def at(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     return result
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(path=st.sampled_from(PLACES), value=MEAN)
 def check_any_value_anywhere(path: tuple[str, ...], value: Any) -> None:
     try:
@@ -73,14 +78,21 @@ def check_any_value_anywhere(path: tuple[str, ...], value: Any) -> None:
         assert 0 <= float(model.tau) < math.inf
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(path=st.sampled_from([(), *PLACES]), key=st.text(min_size=1, max_size=8), value=MEAN)
 def check_any_unknown_key(path: tuple[str, ...], key: str, value: Any) -> None:
     with contextlib.suppress(ConfigError):
         tiny(at((*path, key), value))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(value=st.recursive(MEAN, lambda inner: st.dictionaries(
     st.sampled_from(["preset", "overrides", "machine", "tiny", "families", "mlp", "x"]), inner,
     max_size=3), max_leaves=6))  # fmt: skip

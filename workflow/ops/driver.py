@@ -32,7 +32,8 @@ def snakemake(preset: str, *arguments: str, cores: int = 1, profile: str = "defa
     folder = f"workflow/profiles/{profile}"
     command = [sys.executable, "-m", "snakemake", "--workflow-profile", folder]
     if profile == "default":
-        command += ["--cores", str(cores), "--resources", f"gpu={max(1, len(cards()))}"]
+        # --resources takes all words up to the next option: targets follow --cores.
+        command += ["--resources", f"gpu={max(1, len(cards()))}", "--cores", str(cores)]
     return [*command, *arguments, "--config", f"preset={preset}"]
 
 

@@ -65,7 +65,7 @@ def inherit(families: Any, where: str) -> Any:
             entry = families[name]
             base = entry.get("like") if isinstance(entry, Mapping) else None
             if base is not None:
-                if base not in families:
+                if not isinstance(base, str) or base not in families:
                     raise ConfigError(
                         f"{where}.{name}.like={base!r}: no such family; "
                         f"{nearest(str(base), [key for key in families if key != name])}"

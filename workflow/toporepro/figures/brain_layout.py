@@ -46,7 +46,10 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     families = _measured(spec, tables)
     if not families:
         figure, ((axes,),) = panels(1)
-        say(axes, "no layout was held against a brain's (measure `brain_layout`)")
+        say(
+            axes,
+            "no layout was held against a brain's\n(rule measure_model, measure `brain_layout`)",
+        )
         return figure
     figure = Figure(figsize=(10, 2.8 * len(families) + 0.7), layout="constrained")
     grid = figure.subplots(len(families), 3, squeeze=False)

@@ -49,7 +49,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     )
     if not families:
         axes = figure.subplots()
-        say(axes, "no responses of brains were measured (measure `brain`, rule measure_model)")
+        say(axes, "no responses of brains were measured\n(rule measure_model, measure `brain`)")
         return figure
     grid = figure.subplots(
         len(families), 4, squeeze=False, sharey="row", width_ratios=[wide, wide, wide, 3.2]
