@@ -42,13 +42,13 @@ def reproduce(preset: str, cores: int, profile: str) -> int:
     from toporepro.report.claims import read_claims
     from toporepro.report.render import render_terminal
 
-    status = _run(snakemake(preset, cores=cores, profile=profile))
+    status = run(snakemake(preset, cores=cores, profile=profile))
     if status:
         return status
     root = Path("results") / Path(preset).stem
     page, other = root / "report.html", root / "snakemake-report.html"
     if not other.exists() or other.stat().st_mtime < page.stat().st_mtime:
-        status = _run(snakemake(preset, "--quiet", "--report", str(other)))
+        status = run(snakemake(preset, "--quiet", "--report", str(other)))
     print(render_terminal(read_claims(root / "claims.csv")))
     print(f"\nreport: {page}\nexplorer: {root / 'explorer.html'}\nSnakemake's own report: {other}")
     return status
@@ -65,7 +65,7 @@ def figure(name: str, preset: str, cores: int, profile: str) -> int:
         )
         return 2
     target = Path("results") / Path(preset).stem / "figures" / f"{name}.png"
-    status = _run(snakemake(preset, str(target), cores=cores, profile=profile))
+    status = run(snakemake(preset, str(target), cores=cores, profile=profile))
     if not status:
         print(f"figure: {target}")
     return status
@@ -118,7 +118,7 @@ def _last(path: Path, count: int, containing: str = "") -> list[str]:
     return [line for line in lines if containing in line][-count:]
 
 
-def _run(command: list[str]) -> int:
+def run(command: list[str]) -> int:
     _clear_after_crash(command)
     with _registered():
         process = subprocess.Popen(command)

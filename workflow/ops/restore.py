@@ -192,4 +192,4 @@ def _settle(restored: list[Job], preset: str, *, everything: bool) -> int:
     status = subprocess.run([*driver.snakemake(preset, *targets), *touch], check=False).returncode
     if status or not everything:
         return status
-    return driver.reproduce(preset, 1, "default")
+    return driver.run(driver.snakemake(preset))
