@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ from toporepro.sheet import sheet_shape
 
 BATCH, BINS, SHUFFLES, PERMUTATIONS, CATEGORIES = 64, 20, 100, 1000, 5
 TURNS = 3
+T = TypeVar("T")
 SHOWN = 1000  # images of a localizer, of which the maps of selectivity are made
 
 
@@ -72,7 +74,7 @@ def moments(units: int, stimuli: int, layer: int = 0) -> Moments:
     return found
 
 
-def timed(work: Callable[[], object], turns: int = TURNS) -> tuple[object, float]:
+def timed(work: Callable[[], T], turns: int = TURNS) -> tuple[T, float]:
     best = math.inf
     for _ in range(turns):
         start = time.perf_counter()
@@ -119,7 +121,7 @@ def smoothness(responses: np.ndarray, units: int, stimuli: int) -> Result:
     order = np.random.default_rng(0).permutation(units)
     _, shuffling = timed(lambda: spread(matrix[np.ix_(order, order)]))
     theirs_s = once + shuffling * SHUFFLES
-    difference = abs(float(mine[0]) - raw)  # type: ignore[index]
+    difference = abs(float(mine[0]) - raw)
     return result("smoothness, 100 shuffles", "numpy", mine_s - making, theirs_s, difference)
 
 
@@ -132,7 +134,7 @@ def dimensionality(responses: np.ndarray, units: int, stimuli: int) -> Result:
         return float(values.sum() ** 2 / (values**2).sum())
 
     other, theirs_s = timed(theirs)
-    difference = abs(mine - other)  # type: ignore[operator]
+    difference = abs(mine - other)
     return result(
         "effective dimensionality", "numpy, eigvalsh", mine_s - making, theirs_s, difference
     )
@@ -162,7 +164,7 @@ def selectivity(responses: np.ndarray) -> Result:
         )
 
     maps, once = timed(lambda: theirs(np.arange(count)))
-    difference = float(np.abs(mine - maps).max())  # type: ignore[operator]
+    difference = float(np.abs(mine - maps).max())
     return result(
         f"selectivity, 5 maps, {PERMUTATIONS} permutations, {count} images",
         "scipy.stats.ttest_ind",
@@ -200,7 +202,7 @@ def moran(responses: np.ndarray, units: int, stimuli: int) -> Result:
 
     other, some = timed(theirs)
     theirs_s = building + some / few * stimuli
-    difference = abs(ours(few) - other)  # type: ignore[operator]
+    difference = abs(ours(few) - other)
     return result("Moran's I of every map", "esda.Moran", mine_s - making, theirs_s, difference)
 
 

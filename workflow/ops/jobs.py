@@ -58,19 +58,18 @@ class Finding:
     why: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Made:
     """A manifest as it lies there, in the results or in the record that git keeps."""
 
-    path: Path
-    content: Mapping[str, Any] = field(default_factory=dict)
+    content: Mapping[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> Made | None:
         """``None`` if there is none, or none that can be read."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(path, content) if {"spec", "modules", "outputs"} <= set(content) else None
+            return cls(content) if {"spec", "modules", "outputs"} <= set(content) else None
         except (OSError, ValueError):
             return None
 
