@@ -98,7 +98,9 @@ def models_of(
                 }
                 if not chosen:
                     needed = {
-                        of for key in family.measures for of in stimulus_datasets(measures[key])
+                        of
+                        for key in family.measures
+                        for of in stimulus_datasets(measures[key]) or [key]
                     }
                     raise ConfigError(f"{where}.measures: none without {', '.join(sorted(needed))}")
                 measure_spec = MeasureSpec(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "Minimal pairs against smoothness"
-ORDER = 1.5
+ORDER = 1.2
 TASK = "language"
 TABLES = ("measures", "published")
 SUFFIXES = ("png", "svg")

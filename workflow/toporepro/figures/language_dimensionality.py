@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLE = "Effective dimensionality of language networks"
-ORDER = 4.5
+ORDER = 4.2
 TASK = "language"
 TABLES = ("measures", "published")
 SUFFIXES = ("png", "svg")
