@@ -11,6 +11,7 @@ ALLOWED_SKIPS = (
     "no Chromium",
     "no npm",
     "no sshd",
+    "no SLURM",
     "not root",
 )
 _unexpected: list[str] = []
