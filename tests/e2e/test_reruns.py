@@ -61,6 +61,24 @@ def test_the_report_s_rule_graph_is_snakemake_s(finished: Copy) -> None:
     assert {reader for _, reader in told - drawn} == {"all", "write_report"}
 
 
+def test_the_readme_takes_table_and_figure_from_the_run(finished: Copy) -> None:
+    before = (finished.root / "README.md").read_text()
+    finished.ops("readme", "--preset", finished.preset)
+    after = (finished.root / "README.md").read_text()
+    try:
+        table = (finished.results / "summary.md").read_text()
+        assert table in after
+        assert table not in before
+        for name, place in (("claims.csv", ""), ("orientation_maps.png", "figures")):
+            copy = finished.root / "docs/record" / name
+            assert copy.read_bytes() == (finished.results / place / name).read_bytes()
+        assert finished.jobs() == {}, "the README is nothing that rules read or write"
+    finally:
+        finished.run("git", "checkout", "README.md", "docs/record")
+    told = finished.ops("readme", "--preset", "demo", status=1)
+    assert "results/demo is not complete; run: make reproduce PRESET=demo" in told
+
+
 def test_a_second_run_does_nothing(finished: Copy) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.results.rglob("*.csv")}
     assert "Nothing to be done" in finished.reproduce()

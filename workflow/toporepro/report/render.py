@@ -25,7 +25,12 @@ def render_markdown(rows: Sequence[Mapping[str, Any]], preset: str) -> str:
 
 
 def render_summary(rows: Sequence[Mapping[str, Any]], preset: str) -> str:
-    """The paper's values beside ours, as the README shows them: a row for each network."""
+    """The paper's values beside ours, as the README shows them.
+
+    A row for each network, without those of which there is no value where others have one.
+    """
+    valued = {row["claim"] for row in rows if row["ours"]}
+    rows = [row for row in rows if row["ours"] or row["claim"] not in valued]
     head = f"| claim | network | paper | ours ({preset}) | P (Holm) | verdict |"
     lines = [head, "|---" * 6 + "|"]
     claim = None
