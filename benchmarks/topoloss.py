@@ -2,8 +2,8 @@
 
     python benchmarks/topoloss.py [--json FILE] [--device cuda] [--seconds 12] [--threads 2]
 
-Two sets of layers: the 16 convolutions of ResNet-18's residual blocks (factor 3) and the 12
-``c_fc`` of GPT-2 124M (factor 8; in the layout of transformers' Conv1D and in that of Linear). The
+The topographic layers of four networks of the preset ``paper`` at their φ: ResNet-18, ResNet-50,
+ViT-B/32 and NanoGPT (GPT-2 124M; in the layout of transformers' Conv1D too). The
 copy reads every weight and writes every gradient once into memory that is already there: no loss
 can be faster. Contenders take turns within each round, so that what else the machine does slows
 all of them. Peak extra memory is what a step allocates while all gradients exist already.
@@ -29,7 +29,16 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 from toporepro import topoloss as ours  # noqa: E402
+from toporepro.config import resolve  # noqa: E402
+from toporepro.models.family import build, inputs_of, topographic_layers  # noqa: E402
+from toporepro.models.inputs import AnyInputs, Inputs, TextInputs  # noqa: E402
 
+ROOT = Path(__file__).parents[1]
+FAMILIES = ["resnet18", "resnet50", "vit_b_32", "nanogpt"]
+INPUTS: dict[type[AnyInputs], AnyInputs] = {
+    Inputs: Inputs(channels=3, height=224, width=224, classes=1000),
+    TextInputs: TextInputs(vocabulary=50257, context=1024),
+}
 Step = Callable[[], Any]
 
 
@@ -56,19 +65,11 @@ class Conv1D(nn.Module):
         self.weight = nn.Parameter(torch.randn(nx, nf) * 0.02)
 
 
-def resnet18_block_convolutions() -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    incoming = 64
-    for width in (64, 128, 256, 512):
-        for _block in range(2):
-            layers.append(nn.Conv2d(incoming, width, 3, bias=False))
-            layers.append(nn.Conv2d(width, width, 3, bias=False))
-            incoming = width
-    return layers
-
-
-def gpt2_c_fc() -> list[nn.Module]:
-    return [nn.Linear(768, 3072, bias=False) for _ in range(12)]
+def topographic(family: str) -> tuple[list[nn.Module], float]:
+    """The layers under TopoLoss of a family of the preset ``paper``, and their φ."""
+    spec = next(m.train for m in resolve({"preset": "paper"}, ROOT).models if m.family == family)
+    network = build(spec, INPUTS[inputs_of(spec.architecture)])
+    return [network.get_submodule(name) for name in topographic_layers(spec)], spec.topo.phi
 
 
 def transposed(layers: list[nn.Module]) -> list[nn.Module]:
@@ -162,7 +163,7 @@ def workload(
         "package": (layers, loss_step(published, layers, factor)),
         "toporepro": (layers, loss_step(ours, layers, factor)),
     }
-    if isinstance(layers[0], nn.Linear):
+    if name.startswith("nanogpt"):
         twins = [twin.to(device) for twin in transposed(layers)]
         contenders["toporepro, Conv1D"] = (twins, loss_step(ours, twins, factor))
     contenders["copy"] = (layers, copy_step(layers))
@@ -203,12 +204,12 @@ def workload(
 
 def table(results: list[Result]) -> str:
     lines = [
-        f"{'workload':<26}{'contender':<20}{'min ms':>9}{'median':>9}{'package/this':>14}"
+        f"{'workload':<30}{'contender':<20}{'min ms':>9}{'median':>9}{'package/this':>14}"
         f"{'this/copy':>11}{'extra memory':>14}{'error':>10}"
     ]
     for r in results:
         lines.append(
-            f"{r.workload:<26}{r.contender:<20}{r.min_ms:>9.2f}{r.median_ms:>9.2f}"
+            f"{r.workload:<30}{r.contender:<20}{r.min_ms:>9.2f}{r.median_ms:>9.2f}"
             f"{r.package_over_this:>13.1f}×{r.this_over_copy:>10.1f}×"
             f"{r.peak_extra_over_largest_layer:>13.2f}×{r.largest_gradient_error:>10.0e}"
         )
@@ -223,6 +224,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description="TopoLoss beside the published package.")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--families", nargs="+", default=FAMILIES, help="of the preset paper")
     parser.add_argument("--seconds", type=float, default=12, help="timing of each workload")
     parser.add_argument("--threads", type=int, help="threads of torch (default: its own choice)")
     options = parser.parse_args(argv)
@@ -231,14 +233,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     torch.manual_seed(0)
     warnings.simplefilter("ignore", ours.SheetWarning)
 
-    results = workload(
-        "ResNet-18, 16 convs, φ=3",
-        resnet18_block_convolutions(),
-        3.0,
-        options.device,
-        options.seconds,
-    )
-    results += workload("GPT-2, 12 c_fc, φ=8", gpt2_c_fc(), 8.0, options.device, options.seconds)
+    results = []
+    for family in options.families:
+        layers, phi = topographic(family)
+        name = f"{family}, {len(layers)} layers, φ={phi:g}"
+        results += workload(name, layers, phi, options.device, options.seconds)
     print(table(results))
     report = {
         "benchmark": "topoloss",

@@ -1,16 +1,16 @@
-"""Training steps of the paper's families, with and without TopoLoss; of language, a plain loop too.
+"""Training steps of the paper's families beside plain loops, with and without TopoLoss.
 
     python benchmarks/training_step.py [--json FILE] [--seconds 20] [--families resnet18 …]
 
 The networks, batches, precision and losses are those of the preset ``paper``, by the training
 loop's own update; images and tokens are already in memory, so loading is not timed
 (``image_loader`` and ``tokenisation`` time it). Contenders take turns, so that what else the
-machine does slows all of them. Without a GPU: ResNet-18 with 64 images of 160 pixels, and NanoGPT
-with two blocks and 2 windows of 64 tokens, in float32.
+machine does slows all of them. Without a GPU the networks are as large, in float32, their batches
+small (``ON_CPU``); what TopoLoss, once an update, would take at the preset's batch is computed.
 
-The plain loop beside language is nanoGPT's: the same network, loss over the padded vocabulary in
-the compiled graph, autocast, accumulation, clipping and fused AdamW; no seeds, no history, no
-TopoLoss.
+The plain loop is that of torchvision's reference training or of nanoGPT around a network of ours:
+autocast, accumulation, clipping, fused optimiser, the loss that training writes down; no seeds, no
+history, no TopoLoss. Its images come normalised, as torchvision's loader gives them.
 """
 
 import argparse
@@ -27,8 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from peers.plain_loop import PlainLoop
 
 from toporepro.config import resolve
 from toporepro.data.mixing import Mixing
@@ -37,11 +36,10 @@ from toporepro.data.text_store import TextWriter
 from toporepro.data.tokenizer import END_OF_TEXT, Tokenizer
 from toporepro.models.family import family as family_of
 from toporepro.paths import ModelPaths
-from toporepro.spec import TrainSpec
+from toporepro.spec import TrainSpec, decode
 from toporepro.tasks.task import Batch
 from toporepro.train.determinism import deterministic
 from toporepro.train.distributed import Group
-from toporepro.train.optimizer import make_optimizer
 from toporepro.train.peak import peak_flops
 from toporepro.train.run import Training
 
@@ -51,88 +49,79 @@ VOCABULARY, TEXT_TAU = 50_257, 1.0
 WARM_UP = 2
 
 
-@dataclass
-class ImagesResult:
-    """Medians over steps; hours are those of the preset's epochs at this rate, all at ``side``."""
-
-    family: str
-    batch: int
-    side: int
-    precision: str
-    images_per_second: float
-    images_per_second_without_topoloss: float
-    topoloss_share_of_step: float
-    hours_of_training: float
-
-    def line(self) -> str:
-        return (
-            f"{self.family:12s} batch {self.batch}, {self.side} px, {self.precision}: "
-            f"{self.images_per_second:,.0f} images/s, "
-            f"{self.images_per_second_without_topoloss:,.0f} without TopoLoss "
-            f"({self.topoloss_share_of_step:.1%} of a step); "
-            f"{self.hours_of_training:,.1f} hours for the preset's epochs"
-        )
+# What differs from the preset: batch, passes and, of language, tokens in a window.
+ON_CPU: dict[str, tuple[int, int, int | None]] = {
+    "resnet18": (64, 1, None),
+    "resnet50": (16, 1, None),
+    "vit_b_32": (32, 1, None),
+    "nanogpt": (4, 2, 128),
+    "gpt_neo_125m": (4, 2, 128),
+}
 
 
 @dataclass
-class TextResult:
-    """Medians over steps; hours are those of one network of the preset, and of all its networks.
+class Result:
+    """Rates are of images or tokens a second, by the median step.
 
-    Hours are ``None`` where the network is smaller than the preset's; ``mfu``, of bfloat16's peak,
-    where the device's is not known. ``against_plain`` is the rate with TopoLoss over that of the
-    plain loop, in the same run.
+    Attributes:
+        operations_per_second: sustained by the step with TopoLoss, all passes counted.
+        topoloss_share_at_preset: of a step at the preset's batch, the rest of it in proportion.
+        against_plain: rate over the plain loop's; with TopoLoss, and without.
+        mfu: share of the peak of bfloat16; ``None`` where the device's is not known.
+        hours: of one of the preset's networks at this rate; ``None`` where batches are not its.
+        hours_of_all: of all its networks.
     """
 
-    family: str
+    architecture: str
+    unit: str
     batch: int
-    context: int
+    size: int
     precision: str
     compiled: bool
-    tokens_per_second: float
-    tokens_per_second_without_topoloss: float
-    tokens_per_second_of_plain_loop: float
+    threads: int
+    rate: float
+    rate_without_topoloss: float
+    rate_of_plain_loop: float
     against_plain: float
-    topoloss_share_of_step: float
+    against_plain_without_topoloss: float
+    topoloss_share: float
+    topoloss_share_at_preset: float
+    operations_per_second: float
     mfu: float | None
-    hours_of_training: float | None
+    hours: float | None
     hours_of_all: float | None
 
     def line(self) -> str:
-        mfu = "" if self.mfu is None else f", MFU {self.mfu:.1%}"
-        hours = ""
-        if self.hours_of_training is not None and self.hours_of_all is not None:
-            one, every = self.hours_of_training, self.hours_of_all
-            hours = f"; {one:,.1f} hours a network, {every:,.1f} for all of the preset"
         how = f"{self.precision}{', compiled' if self.compiled else ''}"
-        return (
-            f"{self.family:12s} batch {self.batch}, {self.context} tokens, {how}: "
-            f"{self.tokens_per_second:,.0f} tokens/s{mfu}, "
-            f"{self.tokens_per_second_without_topoloss:,.0f} without TopoLoss "
-            f"({self.topoloss_share_of_step:.1%} of a step), "
-            f"{self.tokens_per_second_of_plain_loop:,.0f} by the plain loop "
-            f"({self.against_plain:.2f}×){hours}"
+        line = (
+            f"{self.architecture:12s} batch {self.batch}, size {self.size}, {how}: "
+            f"{self.rate:,.0f} {self.unit}/s ({self.against_plain:.2f}× the plain loop's), "
+            f"{self.rate_without_topoloss:,.0f} without TopoLoss "
+            f"({self.against_plain_without_topoloss:.2f}×); TopoLoss is {self.topoloss_share:.1%} "
+            f"of a step, {self.topoloss_share_at_preset:.2%} at the preset's batch"
         )
+        if self.mfu is not None:
+            line += f"; MFU {self.mfu:.1%}"
+        if self.hours is not None:
+            line += f"; {self.hours:,.1f} hours a network, {self.hours_of_all:,.1f} for all"
+        return line
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the results there")
     parser.add_argument("--seconds", type=float, default=20.0, help="per family, at least")
-    parser.add_argument("--families", nargs="+", help="of the preset paper")
+    parser.add_argument("--families", nargs="+", default=list(ON_CPU), help="of the preset paper")
     options = parser.parse_args()
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-    vision = ["resnet18", "resnet50", "vit_b_32"] if cuda else ["resnet18"]
-    language = ["nanogpt", "gpt_neo_125m"] if cuda else ["nanogpt"]
-    wanted = options.families or [*vision, *language]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results: list[dict[str, Any]] = []
-    for name, specs in networks(wanted).items():
+    for specs in networks(options.families).values():
         text = family_of(specs[0].architecture).TASK == "language"
-        result = (measure_text if text else measure_images)(name, specs, device, options.seconds)
+        result = measure(specs, text, device, options.seconds)
         print(result.line(), flush=True)
         results.append(asdict(result))
-    if language_hours := sum(result.get("hours_of_all") or 0 for result in results):
-        print(f"language in all: {language_hours:,.1f} hours on one such device")
+    if hours := sum(result["hours_of_all"] or 0 for result in results):
+        print(f"in all: {hours:,.1f} hours on one such device")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -176,34 +165,73 @@ def both_taus(
     return made
 
 
-def measure_images(
-    name: str, specs: list[TrainSpec], device: torch.device, seconds: float
-) -> ImagesResult:
-    """A family of vision, all its images at the side that most epochs have."""
-    spec = specs[0]
-    side = spec.recipe.resolution[0].pixels
+def measure(specs: list[TrainSpec], text: bool, device: torch.device, seconds: float) -> Result:
+    """A family, all its images at the side that most epochs have."""
+    preset = spec = specs[0]
+    side = 0 if text else spec.recipe.resolution[0].pixels
     changes: dict[str, Any] = {"resolution": (), "test_pixels": None}
     if device.type == "cpu":
-        changes |= {"batch": 64, "accumulate": 1, "precision": "float32"}
-        changes["threads"] = torch.get_num_threads()
-    recipe = dataclasses.replace(spec.recipe, **changes)
-    spec = dataclasses.replace(spec, recipe=recipe)
+        batch, passes, window = ON_CPU[spec.architecture]
+        changes |= {"batch": batch, "accumulate": passes, "precision": "float32"}
+        changes |= {"compile": False, "threads": torch.get_num_threads()}
+        if window:
+            spec = dataclasses.replace(spec, model={**spec.model, "context": window})
+    spec = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, **changes))
+    recipe = spec.recipe
     with tempfile.TemporaryDirectory() as folder, deterministic(recipe.threads):
-        index = image_data(Path(folder) / "data", side)
-        trainings = both_taus(spec, TAU, index, Path(folder), device)
-        step = image_passes(spec, side, device)
-        times = contest(
-            {key: lambda t=t: t._update(step) for key, t in trainings.items()}, device, seconds
+        data = Path(folder) / "data"
+        index = text_data(data, spec.model["context"]) if text else image_data(data, side)
+        trainings = both_taus(spec, TEXT_TAU if text else TAU, index, Path(folder), device)
+        task = trainings["without"].task
+        window = task.work.per_sample if text else side
+        step = (text_passes if text else image_passes)(spec, window, device)
+        plain = PlainLoop(task.build().to(device), spec, device)
+        seen = step if text else [plain.normalised(batch) for batch in step]
+        contenders: dict[str, Callable[[], object]] = {
+            key: lambda t=t: t._update(step) for key, t in trainings.items()
+        }
+        times = contest({**contenders, "plain": lambda: plain.step(seen)}, device, seconds)
+    of = task.work.per_sample
+    rate = {key: recipe.batch * of / value for key, value in times.items()}
+    inputs: Any = task.inputs
+    operations = (
+        3
+        * recipe.batch
+        * family_of(spec.architecture).flops(
+            decode(family_of(spec.architecture).Options, spec.model), inputs
         )
-    return ImagesResult(
-        family=name,
+    )
+    peak = peak_flops(device, recipe.precision)
+    whole = device.type == "cuda"
+    seen_in_all = preset.recipe.steps * preset.recipe.batch if text else None
+    samples = seen_in_all or preset.recipe.epochs * IMAGES
+    hours = samples * times["topoloss"] / recipe.batch / 3600 if whole else None
+    topoloss = times["topoloss"] - times["without"]
+    at_preset = (
+        times["without"]
+        * preset.recipe.batch
+        * (preset.model["context"] / window if text else 1)
+        / recipe.batch
+    )
+    return Result(
+        architecture=spec.architecture,
+        unit="tokens" if text else "images",
         batch=recipe.batch,
-        side=side,
+        size=window,
         precision=recipe.precision,
-        images_per_second=recipe.batch / times["topoloss"],
-        images_per_second_without_topoloss=recipe.batch / times["without"],
-        topoloss_share_of_step=1 - times["without"] / times["topoloss"],
-        hours_of_training=recipe.epochs * IMAGES * times["topoloss"] / recipe.batch / 3600,
+        compiled=recipe.compile,
+        threads=torch.get_num_threads(),
+        rate=rate["topoloss"],
+        rate_without_topoloss=rate["without"],
+        rate_of_plain_loop=rate["plain"],
+        against_plain=times["plain"] / times["topoloss"],
+        against_plain_without_topoloss=times["plain"] / times["without"],
+        topoloss_share=topoloss / times["topoloss"],
+        topoloss_share_at_preset=topoloss / (at_preset + topoloss),
+        operations_per_second=operations / times["topoloss"],
+        mfu=operations / times["topoloss"] / peak if peak else None,
+        hours=hours,
+        hours_of_all=len(specs) * hours if hours else None,
     )
 
 
@@ -238,75 +266,11 @@ def image_passes(spec: TrainSpec, side: int, device: torch.device) -> list[Batch
     return made
 
 
-def measure_text(
-    name: str, specs: list[TrainSpec], device: torch.device, seconds: float
-) -> TextResult:
-    """A family of language, beside the plain loop."""
-    spec = specs[0]
-    if device.type == "cpu":
-        changes: dict[str, Any] = {"batch": 2, "accumulate": 2, "precision": "float32"}
-        changes |= {"compile": False, "threads": torch.get_num_threads()}
-        spec = dataclasses.replace(
-            spec,
-            model={**spec.model, "context": 64, "depth": 2},
-            recipe=dataclasses.replace(spec.recipe, **changes),
-        )
+def text_passes(spec: TrainSpec, window: int, device: torch.device) -> list[Batch]:
+    """One step's tokens, on the device."""
     recipe = spec.recipe
-    with tempfile.TemporaryDirectory() as folder, deterministic(recipe.threads):
-        index = text_data(Path(folder) / "data", spec.model["context"])
-        trainings = both_taus(spec, TEXT_TAU, index, Path(folder), device)
-        task = trainings["without"].task
-        context = task.work.per_sample
-        shape = (recipe.batch // recipe.accumulate, context + 1)
-        tokens = [torch.randint(VOCABULARY, shape, device=device) for _ in range(recipe.accumulate)]
-        plain = PlainLoop(task.build().to(device), spec, device)
-        contenders: dict[str, Callable[[], object]] = {
-            key: lambda t=t: t._update([[ids] for ids in tokens]) for key, t in trainings.items()
-        }
-        times = contest({**contenders, "plain": lambda: plain.step(tokens)}, device, seconds)
-    rate = {key: recipe.batch * context / value for key, value in times.items()}
-    peak = peak_flops(device, recipe.precision)
-    hours = recipe.steps * times["topoloss"] / 3600 if spec is specs[0] else None
-    return TextResult(
-        family=name,
-        batch=recipe.batch,
-        context=context,
-        precision=recipe.precision,
-        compiled=recipe.compile,
-        tokens_per_second=rate["topoloss"],
-        tokens_per_second_without_topoloss=rate["without"],
-        tokens_per_second_of_plain_loop=rate["plain"],
-        against_plain=times["plain"] / times["topoloss"],
-        topoloss_share_of_step=1 - times["without"] / times["topoloss"],
-        mfu=rate["topoloss"] * task.work.flops / context / peak if peak else None,
-        hours_of_training=hours,
-        hours_of_all=len(specs) * hours if hours else None,
-    )
-
-
-class PlainLoop:
-    """nanoGPT's loop around a network of ours."""
-
-    def __init__(self, network: nn.Module, spec: TrainSpec, device: torch.device) -> None:
-        self.network, self.recipe, self.device = network, spec.recipe, device
-        self.optimizer = make_optimizer(network, spec.recipe)
-        self.loss: Any = torch.compile(self._loss) if spec.recipe.compile else self._loss
-
-    def _loss(self, tokens: Tensor) -> Tensor:
-        logits = self.network(tokens[:, :-1])
-        return functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-
-    def step(self, passes: list[Tensor]) -> float:
-        for tokens in passes:
-            with torch.autocast(
-                self.device.type, torch.bfloat16, self.recipe.precision == "bfloat16"
-            ):
-                loss = self.loss(tokens) / len(passes)
-            loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip or 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return loss.item()
+    shape = (recipe.batch // recipe.accumulate, window + 1)
+    return [[torch.randint(VOCABULARY, shape, device=device)] for _ in range(recipe.accumulate)]
 
 
 def text_data(folder: Path, context: int) -> Path:
