@@ -29,6 +29,7 @@ def family(
     seeds: Sequence[int] = (0,),
     control: str = "none",
     control_of: str | None = None,
+    measures: Sequence[str] = ("accuracy", "smoothness", "effective_dimensionality"),
 ) -> dict[str, Any]:
     return {
         "label": label,
@@ -38,6 +39,7 @@ def family(
         "seeds": list(seeds),
         "control": control,
         "control_of": control_of,
+        "measures": list(measures),
     }
 
 

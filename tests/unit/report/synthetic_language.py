@@ -15,6 +15,8 @@ STEPS = (0, 10, 100, 1000)
 LAYERS = [f"transformer.h.{block}.mlp.c_fc" for block in range(4)]
 SPARSITIES = (0.2, 0.5, 0.8, 0.9)
 PARADIGMS = [f"paradigm_{number}" for number in range(8)]
+MEASURES = ["loss", "smoothness", "effective_dimensionality", "blimp", "compression"]
+MEASURES += ["integration_windows", "word_categories"]
 Line = tuple[str, float, str, str, float]  # layer, sparsity, stimuli, metric, value
 Values = Callable[[str, str, int], Iterator[Line]]
 
@@ -28,7 +30,8 @@ def families() -> dict[str, dict[str, Any]]:
             "NanoGPT, few units", *nanogpt, ["0"], [0], "small", "nanogpt"
         ),
     }
-    return {name: {**entry, "task": "language"} for name, entry in found.items()}
+    more = {"task": "language", "measures": MEASURES}
+    return {name: {**entry, **more} for name, entry in found.items()}
 
 
 def lines(name: str, tau: str, step: int) -> Iterator[Line]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import recomputed
 from scipy.stats import permutation_test
 
 from toporepro.report.brain import by_participant, ordered
@@ -51,6 +52,7 @@ def claim(test: str, bound: float, **options: Any) -> dict[str, Any]:
 
 def judged(of: World, **given: Any) -> dict[str, Any]:
     (row,) = judge(of, read_definitions([claim(**given)]))
+    recomputed.check(row)
     return row
 
 
@@ -150,9 +152,14 @@ def test_training_against_none(people: dict[tuple[str, int], np.ndarray]) -> Non
 
 @pytest.mark.parametrize("test", ["brain_against_baseline", "brain_against_untrained"])
 def test_without_brains_the_rule_that_would_measure_them_is_named(test: str) -> None:
-    row = judged(world({("5", 9): np.full(8, 0.5)}), test=test, bound=0, metric="brain_unit")
+    half = np.full(8, 0.5)
+    other = world({("0", 9): half, ("5", 9): half}, metric="brain_ridge")
+    row = judged(other, test=test, bound=0, metric="brain_unit")
     assert row["verdict"] == "not testable at this scale"
     assert "measure_model" in row["missing"]
+    alone = judged(world({("5", 9): half}), test=test, bound=0, metric="brain_unit")
+    assert "net needs τ = 0" in alone["missing"]
+    assert "train_model" in alone["missing"]
 
 
 def test_regions_are_listed_from_early_cortex_on() -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recomputed
 import synthetic
 import yaml
-from scipy import stats
 
 from toporepro.report import claims, tables, verdicts
 from toporepro.report.dimensionality import centred, correlation
@@ -284,46 +284,31 @@ def test_all_that_is_decided_follows_from_the_other_columns(
     assert again == written
 
 
-def exact_trend(statistic: float, treatments: int, blocks: int) -> float:
-    """P of Page's L by going through all orders of every block."""
-    single = Counter(
-        sum(place * rank for place, rank in enumerate(order, start=1))
-        for order in itertools.permutations(range(1, treatments + 1))
-    )
-    sums: Counter[float] = Counter({0: 1})
-    for _ in range(blocks):
-        step: Counter[float] = Counter()
-        for (a, n), (b, m) in itertools.product(sums.items(), single.items()):
-            step[a + b] += n * m
-        sums = step
-    reached = sum(n for total, n in sums.items() if total >= statistic - 1e-9)
-    return reached / sum(sums.values())
-
-
 @pytest.mark.parametrize("world", ["demo", "paper"])
-def test_p_follows_from_statistic_n_and_interval(
+def test_all_numbers_follow_from_the_data_in_the_row(
     world: str, request: pytest.FixtureRequest
 ) -> None:
-    kinds = Counter()
-    for row in claims.read_claims(request.getfixturevalue(world)[0] / "claims.csv"):
-        if row["p"] is None:
-            continue
-        if row["test"] == "trend_over_tau":
-            expected = exact_trend(row["statistic"], row["n"] // row["seeds"], row["seeds"])
-        elif row["test"] == "pooled_correlation":
-            r, free = row["statistic"], row["n"] - 2
-            expected = 2 * stats.t.sf(abs(r) * math.sqrt(free / (1 - r * r)), free)
-        elif row["low"] is not None and row["scope"] == "trainings":
-            free = row["seeds"] - 1
-            error = (row["high"] - row["low"]) / 2 / stats.t.ppf(0.975, free)
-            expected = 2 * stats.t.sf(abs(row["effect"] - row["bound"]) / error, free)
-        else:
-            continue
-        kinds[row["test"]] += 1
-        assert row["p"] == pytest.approx(expected, rel=1e-6), row["id"]
+    written = claims.read_claims(request.getfixturevalue(world)[0] / "claims.csv")
+    kinds = Counter(recomputed.check(row) for row in written)
     assert kinds["trend_over_tau"] == 4
     assert kinds["pooled_correlation"] == 2
-    assert (kinds["change_from_baseline"] > 0) == (world == "paper")
+    assert kinds["centred_comparison"] == 1
+    on_imagenet = kinds["above_competitor"] == 2 and kinds["matched_smoothness"] == 1
+    assert on_imagenet == (world == "paper")
+    intervals = {row["test"] for row in written if row["low"] is not None}
+    assert ("change_from_baseline" in intervals) == (world == "paper")
+
+
+def test_all_numbers_of_the_committed_record_follow_from_its_data() -> None:
+    kinds = {recomputed.check(row) for row in claims.read_claims(ROOT / "docs/record/claims.csv")}
+    assert kinds >= {
+        "trend_over_tau", "quiet_ratio", "centred_comparison", "maps_follow_representation",
+        "brain_against_baseline", "drop_over_paradigms", "trend_over_steps",
+    }  # fmt: skip
+
+
+def test_every_kind_of_test_can_be_computed_anew() -> None:
+    assert recomputed.OF_KIND.keys() == claims.KINDS.keys()
 
 
 # Other worlds

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import recomputed
 import synthetic_language as language
 import yaml
 
@@ -53,6 +54,14 @@ def with_changes(**changes: float) -> language.Values:
             yield layer, sparsity, stimuli, metric, changes.get(key, value)
 
     return lines
+
+
+def test_all_numbers_follow_from_the_data_in_the_row(rows: Rows) -> None:
+    kinds = {recomputed.check(row) for row in rows.values()}
+    assert kinds >= {
+        "trend_over_steps", "drop_over_paradigms", "loss_increase", "against_controls",
+        "middle_over_early", "smoother_than", "pooled_correlation",
+    }  # fmt: skip
 
 
 def test_smoothness_rises_in_language_families_too(rows: Rows) -> None:

@@ -97,6 +97,8 @@ class Resolved:
                 "dataset": self._shown_source(name),
                 "control": family.control,
                 "control_of": family.like if family.control != "none" else None,
+                "measures": list(family.measures),
+                "claimed": family.claimed,
                 "taus": [canonical_tau(tau) for tau in sorted(family.taus)],
                 "seeds": sorted(family.seeds),
             }

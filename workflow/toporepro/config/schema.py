@@ -45,6 +45,8 @@ class Family:
     control: Control = "none"
     """`random_labels`; `topoloss_only` for TopoLoss without a task; `small` for a network that was
     trained with as few parameters as compression leaves another."""
+    claimed: bool = True
+    """Whether claims are about it: an ablation is there to be looked at."""
     layers: tuple[str, ...] | None = None
     """Topographic layers; left out, the architecture's own."""
     interpolation: Literal["bilinear", "nearest"] = "bilinear"

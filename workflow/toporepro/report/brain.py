@@ -31,6 +31,8 @@ def brain_against_baseline(world: World, claim: Claim, name: str) -> Evidence:
     much.
     """
     metric, taus = str(claim.options["metric"]), world.families[name].taus
+    if "0" not in taus or float(taus[-1]) == 0:
+        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset", applies=False)
     found = {tau: by_participant(world.measures, name, metric, tau) for tau in taus}
     above = [tau for tau in taus if float(tau) > 0 and found[tau]]
     if claim.options.get("taus", "all") == "largest":
@@ -51,7 +53,6 @@ def brain_against_baseline(world: World, claim: Claim, name: str) -> Evidence:
     return _evidence(
         claim,
         np.mean(list(changes.values()), axis=0),
-        networks=1 + len(above),
         seeds=len(world.families[name].seeds),
         phrase=f"{claim.quantity} against τ = 0: {by_tau}",
     )
@@ -60,6 +61,8 @@ def brain_against_baseline(world: World, claim: Claim, name: str) -> Evidence:
 def brain_against_untrained(world: World, claim: Claim, name: str) -> Evidence:
     """``metric`` of the trained network at τ = 0 less that before training (option: ``metric``)."""
     metric = str(claim.options["metric"])
+    if "0" not in world.families[name].taus:
+        return Evidence(missing=f"{name} needs τ = 0 in the preset", applies=False)
     trained = by_participant(world.measures, name, metric, "0")
     before = by_participant(world.measures, name, metric, "0", untrained=True)
     if not trained.keys() & before.keys():
@@ -69,7 +72,6 @@ def brain_against_untrained(world: World, claim: Claim, name: str) -> Evidence:
     return _evidence(
         claim,
         _differences(trained, before, shared, 1.0),
-        networks=2,
         seeds=len(world.families[name].seeds),
         phrase=f"{claim.quantity} {ends[0]:.2f} untrained, {ends[1]:.2f} trained",
     )
@@ -119,9 +121,7 @@ def _differences(mine: People, other: People, people: set[str], scale: float) ->
     return [(mine[one] - other[one]) / scale for one in sorted(people)]
 
 
-def _evidence(
-    claim: Claim, differences: Sequence[float], *, networks: int, seeds: int, phrase: str
-) -> Evidence:
+def _evidence(claim: Claim, differences: Sequence[float], *, seeds: int, phrase: str) -> Evidence:
     values = np.asarray(differences, dtype=np.float64)
     p, smallest = _p(values, claim), 0.5 ** len(values)
     side = values < claim.bound if claim.direction == "below" else values > claim.bound
@@ -138,7 +138,8 @@ def _evidence(
         high=None if interval is None else interval.high,
         agree=decided,
         seeds=seeds,
-        n=networks,
+        n=len(values),
+        data={"differences": values.tolist()},
         phrase=f"{phrase}; {counted(len(values), 'participant')}, all flips of signs, P = {p:.2g}",
     )
 

@@ -1,11 +1,14 @@
 """The paper's claims, tested on the tidy tables, and the verdict on each.
 
 A row of ``claims.csv`` holds all that its verdict follows from: :func:`verdict` reads nothing else.
+Its numbers follow in turn from its ``data``, a JSON object: values of seeds, of participants or of
+networks, and of permutations how many reached the observed value, and of how many.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +45,7 @@ COLUMNS = (
     *TEXT,
     *("direction", "bound", "paper_number", "scope", "comparable", "testable", "alpha"),
     *("seeds", "n", "statistic", "p", "smallest_p", "p_holm", "low", "high", "effect", "agree"),
-    *("verdict", "sentence", "missing", "phrase", "caveat", "why_open"),
+    *("verdict", "sentence", "missing", "phrase", "caveat", "why_open", "data"),
 )
 _WORDS = (
     *TEXT,
@@ -50,6 +53,7 @@ _WORDS = (
 )
 _TRUTHS = ("comparable", "testable")
 _COUNTS = ("seeds", "n")
+_DATA = "data"
 
 KINDS: dict[str, Callable[[World, Claim, str], Evidence]] = {
     kind.__name__: kind
@@ -154,12 +158,18 @@ def judge(world: World, claims: Sequence[Claim], alpha: float = 0.05) -> list[Ro
     """Every claim on every family it is about: rows with the keys ``COLUMNS``."""
     rows = []
     for claim in claims:
-        for name in _subjects(world, claim):
-            nothing = not name and claim.each != "preset"
-            evidence = _nobody(world, claim) if nothing else KINDS[claim.test](world, claim, name)
-            rows.append(_row(world, claim, name, evidence, alpha))
+        found = {name: _evidence(world, claim, name) for name in _subjects(world, claim)}
+        # Where the claim applies to some families, the others need no row that says why not.
+        told = {name: of for name, of in found.items() if of.applies} or found
+        rows += [_row(world, claim, name, evidence, alpha) for name, evidence in told.items()]
     decide(rows)
     return rows
+
+
+def _evidence(world: World, claim: Claim, name: str) -> Evidence:
+    if not name and claim.each != "preset":
+        return _nobody(world, claim)
+    return KINDS[claim.test](world, claim, name)
 
 
 def failed(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -186,6 +196,8 @@ def read_claims(path: Path) -> list[Row]:
 def _value(key: str, text: str) -> Any:
     if key in _WORDS:
         return text
+    if key == _DATA:
+        return json.loads(text)
     if key in _TRUTHS:
         return text == "true"
     if text == "":
@@ -198,6 +210,8 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
@@ -221,8 +235,9 @@ def _subjects(world: World, claim: Claim) -> Iterator[str]:
 def _nobody(world: World, claim: Claim) -> Evidence:
     """No family of the preset is what the claim is about."""
     kind = f"`control: {claim.options['control']}`" if claim.each == "control" else "no control"
-    where = f" and architecture {' or '.join(claim.architectures)}" if claim.architectures else ""
-    where += f" and task {claim.task}" if claim.task else ""
+    where = f", architecture {' or '.join(claim.architectures)}" if claim.architectures else ""
+    where += f", task {claim.task}" if claim.task else ""
+    where += f", measures {', '.join(claim.measures)}" if claim.measures else ""
     return Evidence(missing=f"preset {world.preset} has no family with {kind}{where}")
 
 
@@ -235,7 +250,8 @@ def _row(world: World, claim: Claim, name: str, evidence: Evidence, alpha: float
         "calibration": not world.calibrated,
     }
     comparable = not any(unmet[need] for need in claim.needs)
-    label = world.families[name].label if name in world.families else name.upper()
+    label = competitors.label(name) if claim.each == "competitor" else ""
+    label = world.families[name].label if name in world.families else label
     return {
         "id": f"{claim.id}/{name}" if name else claim.id,
         "claim": claim.id,
@@ -258,6 +274,7 @@ def _row(world: World, claim: Claim, name: str, evidence: Evidence, alpha: float
         "phrase": _typeset(evidence.phrase),
         "caveat": claim.caveat,
         "why_open": _why_open(world, claim, comparable),
+        "data": json.loads(_text(evidence.data)),  # as it will be read
     }
 
 

@@ -27,13 +27,18 @@ def above_competitor(world: World, claim: Claim, name: str) -> Evidence:
         return Evidence(missing=_no_imagenet(world))
     above = (points[ACCURACY] * 100 > rival[0]) & (points[SMOOTHNESS] > rival[1])
     count = int(above.sum())
-    ours = f"{count} of {len(points)} above {name}"
+    ours = f"{count} of {len(points)} above {label(name)}"
     return Evidence(
         effect=count / len(points),
         ours=ours,
         agree=1.0 if count else 0.0,
         seeds=fewest_seeds(world, points.family),
         n=len(points),
+        data={
+            "accuracy": (points[ACCURACY] * 100).tolist(),
+            "smoothness": points[SMOOTHNESS].tolist(),
+            "competitor": rival,
+        },
         phrase=f"{ours} ({rival[0]:.1f} %, smoothness {rival[1]:.2f}) on both axes",
     )
 
@@ -44,14 +49,16 @@ def matched_smoothness(world: World, claim: Claim, name: str) -> Evidence:
     points = _imagenet_points(world, claim)
     if points is None:
         return Evidence(missing=_no_imagenet(world))
-    margins = {}
+    margins, curves = {}, {}
     for family, rows in points.groupby("family", sort=False):
         order = np.argsort(rows[SMOOTHNESS].to_numpy())
         smooth, accuracy = (rows[key].to_numpy()[order] for key in (SMOOTHNESS, ACCURACY))
+        curves[str(family)] = [smooth.tolist(), (100 * accuracy).tolist()]
         if smooth[0] <= rival[1] <= smooth[-1]:
             margins[str(family)] = 100 * float(np.interp(rival[1], smooth, accuracy)) - rival[0]
     if not margins:
-        return Evidence(missing=f"no family's smoothness brackets {name}'s {rival[1]:.2f}: more τ")
+        where = f"{label(name)}'s {rival[1]:.2f}"
+        return Evidence(missing=f"no family's smoothness brackets {where}: more τ")
     worst = min(margins.values())
     ours = ", ".join(f"{family} {margin:+.1f} points" for family, margin in margins.items())
     return Evidence(
@@ -60,7 +67,8 @@ def matched_smoothness(world: World, claim: Claim, name: str) -> Evidence:
         agree=float(np.mean([margin > claim.bound for margin in margins.values()])),
         seeds=fewest_seeds(world, margins),
         n=len(points),
-        phrase=f"accuracy at {name}'s smoothness, less {name}'s: {ours}",
+        data={"curves": curves, "competitor": rival},
+        phrase=f"accuracy at {label(name)}'s smoothness, less {label(name)}'s: {ours}",
     )
 
 
@@ -73,15 +81,22 @@ def smoother_than(world: World, claim: Claim, name: str) -> Evidence:
     if not len(points):
         return Evidence(missing="smoothness of a network with τ > 0 (rule measure_model)")
     above = int((points[SMOOTHNESS] > row.value).sum())
-    ours = f"{above} of {len(points)} above {name}"
+    ours = f"{above} of {len(points)} above {label(name)}"
     return Evidence(
         effect=above / len(points),
         ours=ours,
         agree=1.0 if above / len(points) > claim.bound else 0.0,
         seeds=fewest_seeds(world, points.family),
         n=len(points),
+        data={"smoothness": points[SMOOTHNESS].tolist(), "competitor": float(row.value)},
         phrase=f"{ours} (smoothness {row.value:.2f})",
     )
+
+
+def label(name: str) -> str:
+    """A competitor's name for people: ``topoformer_keys`` → ``Topoformer (keys)``."""
+    model, _, part = name.partition("_")
+    return f"{model.capitalize()} ({part})" if part else model.upper()
 
 
 def _imagenet_points(world: World, claim: Claim) -> pd.DataFrame | None:

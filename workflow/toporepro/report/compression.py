@@ -27,18 +27,18 @@ def drop_over_paradigms(world: World, claim: Claim, name: str) -> Evidence:
     prefix = f"pair_accuracy.{SHEET}."
     rows = world.measures
     rows = rows[(rows.family == name) & (rows.tau == tau) & rows.metric.str.startswith(prefix)]
-    drops, shares = [], []
+    drops, pairs, seeds = [], [], []
     for seed, of_seed in rows.groupby("seed"):
         wide = of_seed.pivot_table(index=["stimuli", "metric"], columns="sparsity", values="value")
         if {0.0, sparsity} <= set(wide.columns):
             pair = wide[[0.0, sparsity]].dropna()
-            drops.append(
-                statistics.paired_bootstrap(pair[0.0], pair[sparsity], seed=int(str(seed)))
-            )
-            shares.append((pair[0.0].mean(), pair[sparsity].mean(), len(pair)))
+            seeds.append(int(str(seed)))
+            pairs.append((pair[0.0].tolist(), pair[sparsity].tolist()))
+            drops.append(statistics.paired_bootstrap(*pairs[-1], seed=seeds[-1]))
     if not drops or float(tau) == 0:
         return Evidence(missing=_missing(f"pair_accuracy.{SHEET}", name, tau))
-    whole, left, paradigms = np.mean(shares, axis=0)
+    whole, left = np.mean([[np.mean(part) for part in pair] for pair in pairs], axis=0)
+    paradigms = min(len(before) for before, _ in pairs)
     ours = f"{whole:.3f} → {left:.3f} at τ = {tau}"
     return Evidence(
         effect=float(np.mean([drop.low for drop in drops])),
@@ -47,8 +47,9 @@ def drop_over_paradigms(world: World, claim: Claim, name: str) -> Evidence:
         high=float(np.mean([drop.high for drop in drops])),
         agree=float(np.mean([drop.low < claim.bound for drop in drops])),
         seeds=len(drops),
-        n=len(drops),
-        phrase=f"{claim.quantity} {ours}; drop {whole - left:.3f} over {paradigms:.0f} paradigms",
+        n=paradigms,
+        data={"whole": [a for a, _ in pairs], "left": [b for _, b in pairs], "seeds": seeds},
+        phrase=f"{claim.quantity} {ours}; drop {whole - left:.3f} over {paradigms} paradigms",
     )
 
 
@@ -74,6 +75,10 @@ def loss_increase(world: World, claim: Claim, name: str) -> Evidence:
         agree=float(np.mean([ratio < claim.bound for ratio in ratios])),
         seeds=len(ratios),
         n=2 * len(ratios),
+        data={
+            "topographic": [of[:2] for of in ends],
+            "baseline": [of[2:] for of in ends],
+        },
         phrase=f"{claim.quantity} {ours}: {100 * np.mean(ratios):.1f} % of the increase at τ = 0, "
         f"over {counted(len(ratios), 'seed')}",
     )
@@ -113,6 +118,7 @@ def against_controls(world: World, claim: Claim, name: str) -> Evidence:
         agree=float(np.mean([margin > claim.bound for margin in margins.values()])),
         seeds=len(world.families[name].seeds),
         n=1 + len(known),
+        data={"own": own, "controls": {what: own + margin for what, margin in margins.items()}},
         phrase=f"{claim.quantity} at τ = {tau}: {ours}",
     )
 

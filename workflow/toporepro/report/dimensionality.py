@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +69,7 @@ def pooled_correlation(world: World, claim: Claim, name: str) -> Evidence:
         agree=1.0,
         seeds=fewest_seeds(world, rows.family),
         n=found.n,
+        data={"x": rows[x].tolist(), "y": rows[y].tolist()},
         phrase=f"{ours}, pooled over {', '.join(rows.family.unique())}",
     )
 
@@ -88,6 +89,7 @@ def centred_comparison(world: World, claim: Claim, name: str) -> Evidence:
     except statistics.StatisticsError as error:
         return Evidence(missing=f"networks with τ > 0 in at least one family ({error})")
     accuracy, smooth, t, p = comparison
+    kept = table[table.groupby("family")["family"].transform("size") > 1]  # one says nothing
     word = performance.replace("_", " ")
     ours = f"R = {accuracy.r:.2f} with {word}, {smooth.r:.2f} with smoothness (n = {smooth.n})"
     return Evidence(
@@ -96,8 +98,14 @@ def centred_comparison(world: World, claim: Claim, name: str) -> Evidence:
         statistic=t,
         p=p,
         agree=1.0,
-        seeds=fewest_seeds(world, table.family),
+        seeds=fewest_seeds(world, kept.family),
         n=smooth.n,
+        data={
+            "family": kept.family.tolist(),
+            "performance": kept[performance].tolist(),
+            "smoothness": kept[SMOOTHNESS].tolist(),
+            "dimensionality": kept[DIMENSIONALITY].tolist(),
+        },
         phrase=f"centred by family, {ours}; Williams' t = {t:.2f}",
     )
 
@@ -111,13 +119,17 @@ def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
     """
     widest = float(claim.options["widest"])
     performance = claim.options.get("performance", ACCURACY)
+    taus = world.families[name].taus
+    if "0" not in taus or float(taus[-1]) == 0:
+        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset", applies=False)
     tried = matches(world.measures, name, performance, widest)
-    changes = []
+    of_seeds = []
     for seed in dict.fromkeys(match.seed for match in tried):
         found = [match.change for match in tried if match.seed == seed]
         if kept := [change for change in found if change is not None]:
-            changes.append(float(np.mean(kept)))
-    matched = sum(match.change is not None for match in tried)
+            of_seeds.append(kept)
+    changes = [float(np.mean(kept)) for kept in of_seeds]
+    matched = sum(len(kept) for kept in of_seeds)
     word = performance.replace("_", " ")
     ours = f"{mean_percent(changes)} ED at equal {word}" if changes else ""
     gap = (
@@ -125,7 +137,7 @@ def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
         f"`snapshots` in the preset (rule train_model), {word} and effective_dimensionality among "
         "the measures (rule measure_model)"
     )
-    return over_seeds(
+    evidence = over_seeds(
         claim,
         changes,
         ours=ours,
@@ -133,6 +145,7 @@ def performance_matched(world: World, claim: Claim, name: str) -> Evidence:
         phrase=f"{ours} against the τ = 0 snapshots ({matched} of {len(tried)} networks matched)",
         missing="" if changes else gap,
     )
+    return replace(evidence, data={"changes": of_seeds}) if changes else evidence
 
 
 @dataclass(frozen=True)

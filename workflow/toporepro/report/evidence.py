@@ -44,6 +44,7 @@ class Claim:
         scope: ``trainings`` if P speaks of other trainings; ``networks`` if only of these.
         needs: what a comparison with published values takes: ImageNet, BLiMP, calibrated measures.
         not_in, not_in_why: presets too small to test it; all others can.
+        measures: what it reads; only families are judged that the preset has measured so.
         architectures: only families of these; left out, all.
         task: only families whose networks learn this; left out, all.
         caveat: what a reader must know of the number.
@@ -66,6 +67,7 @@ class Claim:
     needs: tuple[Literal["imagenet", "blimp", "calibration"], ...] = ()
     not_in: tuple[str, ...] = ()
     not_in_why: str = ""
+    measures: tuple[str, ...] = ()
     architectures: tuple[str, ...] | None = None
     task: Literal["classification", "language"] | None = None
     caveat: str = ""
@@ -84,11 +86,13 @@ class World:
     units: pd.DataFrame | None = None
 
     def applicable(self, claim: Claim) -> dict[str, Family]:
-        """The families, controls left out, that a claim is about."""
+        """The families that a claim is about: no controls, and none that stands for another."""
         return {
             name: family
             for name, family in topographic(self.families).items()
-            if (claim.architectures is None or family.architecture in claim.architectures)
+            if family.claimed
+            and set(claim.measures) <= set(family.measures)
+            and (claim.architectures is None or family.architecture in claim.architectures)
             and claim.task in (None, family.task)
         }
 
@@ -105,9 +109,11 @@ class Evidence:
         smallest_p: the smallest P that this design could reach.
         agree: share of seeds (or networks) in which the claim holds by itself.
         seeds: trainings that repeat each other but for the seed.
-        n: networks that entered.
+        n: units of inference that entered: networks, participants, paradigms.
+        data: the numbers that all of these follow from, by name.
         phrase: what was found, for the sentence.
         missing: what data are missing, and which rule makes them.
+        applies: false if the preset does not train what the claim would compare in this family.
     """
 
     effect: float | None = None
@@ -120,8 +126,10 @@ class Evidence:
     agree: float | None = None
     seeds: int = 0
     n: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
     phrase: str = ""
     missing: str = ""
+    applies: bool = True
 
 
 def by_seed(
@@ -156,6 +164,7 @@ def over_seeds(
         agree=float(np.mean(beyond)),
         seeds=len(values),
         n=n,
+        data={"values": list(values)},
         phrase=f"{phrase}, over {counted(len(values), 'seed')}",
         missing=missing,
     )

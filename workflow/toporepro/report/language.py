@@ -24,7 +24,7 @@ def middle_over_early(world: World, claim: Claim, name: str) -> Evidence:
         third = len(values) // 3
         if third:
             middle = values[third : len(values) - third]
-            found.append((values[:third].mean(), middle.mean()))
+            found.append((float(values[:third].mean()), float(middle.mean())))
     if not found:
         return Evidence(
             missing=f"{claim.options['metric']} of {name}, τ > 0, at 3 layers or more "
@@ -38,6 +38,7 @@ def middle_over_early(world: World, claim: Claim, name: str) -> Evidence:
         agree=float(np.mean([b - a > claim.bound for a, b in found])),
         seeds=len(world.families[name].seeds),
         n=len(found),
+        data={"early": [a for a, _ in found], "middle": [b for _, b in found]},
         phrase=f"{claim.quantity} {ours}, mean over {counted(len(found), 'network')} with τ > 0",
     )
 
@@ -72,6 +73,7 @@ def trend_over_steps(world: World, claim: Claim, name: str) -> Evidence:
         agree=float(np.mean([rho > 0 for rho in alone])),
         seeds=len(world.families[name].seeds),
         n=len(values),
+        data={"values": values.tolist()},
         phrase=f"{claim.quantity} {ours} over training; mean rank correlation with the step "
         f"{trend.rho:.2f}, {values.shape[1]} snapshots of {counted(len(values), 'network')}",
     )

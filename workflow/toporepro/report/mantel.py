@@ -21,26 +21,46 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Null:
+    """A null distribution, the observed value counted in: ``reached`` of ``drawn`` are as large."""
+
+    reached: int
+    drawn: int
+
+    @property
+    def p(self) -> float:
+        return self.reached / self.drawn
+
+
+@dataclass(frozen=True)
 class Permuted:
-    """A statistic and its one-sided P.
+    """A statistic and its nulls.
 
     Attributes:
         value: the statistic; of :func:`mantel` the mean rank correlation over pairs of classes.
-        p_classes: with classes permuted.
-        p_layouts: in random layouts; 0 without such a null.
-        smallest_p: the smallest P that the design could reach.
+        classes: the null of classes permuted.
+        layouts: the null of random layouts, where there are any.
         each: of :func:`mantel`: the correlation of each pair of matrices.
     """
 
     value: float
-    p_classes: float
-    p_layouts: float
-    smallest_p: float
+    classes: Null
+    layouts: Null | None = None
     each: tuple[float, ...] = ()
 
     @property
+    def nulls(self) -> tuple[Null, ...]:
+        return (self.classes,) if self.layouts is None else (self.classes, self.layouts)
+
+    @property
     def p(self) -> float:
-        return max(self.p_classes, self.p_layouts)
+        """One-sided P, the largest of all nulls'."""
+        return max(null.p for null in self.nulls)
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest P that the design could reach."""
+        return max(1 / null.drawn for null in self.nulls)
 
 
 def mantel(
@@ -82,20 +102,19 @@ def mantel(
         order = generator.permutation(classes)
         rows, columns = order[upper[0]], order[upper[1]]
         drawn[number] = np.mean([a @ b[rows, columns] for a, b in zip(left, right, strict=True)])
-    p, smallest = _share(observed, drawn), 1 / (permutations + 1)
+    permuted = _null(observed, drawn)
     if not layouts:
-        return Permuted(observed, p, 0.0, smallest, tuple(each))
+        return Permuted(observed, permuted, each=tuple(each))
     # A correlation would not see that similarities are as good as 0 in a layout without order.
     ordered = [b[upper] for b in right]
     products = [matrix[upper] @ b for matrix, b in zip(first, ordered, strict=True)]
     chance = np.mean([of[:, *upper] @ b for of, b in zip(layouts, ordered, strict=True)], axis=0)
-    smallest = max(smallest, 1 / (len(chance) + 1))
-    return Permuted(observed, p, _share(np.mean(products), chance), smallest, tuple(each))
+    return Permuted(observed, permuted, _null(np.mean(products), chance), tuple(each))
 
 
-def _share(observed: float | np.floating, null: Floats) -> float:
-    """Share of the null, the observed value counted in, that is at least as large."""
-    return float((1 + np.sum(null >= observed - 1e-12)) / (1 + len(null)))
+def _null(observed: float | np.floating, drawn: Floats) -> Null:
+    """What was drawn, with the observed value."""
+    return Null(1 + int(np.sum(drawn >= observed - 1e-12)), 1 + len(drawn))
 
 
 def _ranks(values: Floats) -> Floats:
@@ -139,10 +158,10 @@ def swap(
         inside = sum(difference[c] for c in chosen)
         drawn.append(inside / len(left) - (total - inside) / len(right))
     observed = float(drawn[0])
-    p, smallest = float(np.mean([value >= observed - 1e-12 for value in drawn])), 1 / len(drawn)
+    reached = int(np.sum(np.array(drawn) >= observed - 1e-12))
+    relabelled = Null(reached, len(drawn))
     if not layouts:
-        return Permuted(observed, p, 0.0, smallest)
+        return Permuted(observed, relabelled)
     apart = (layouts[0] - layouts[1])[:, list(common)].mean(axis=1)
     chance = apart[:, list(left)].mean(axis=1) - apart[:, list(right)].mean(axis=1)
-    smallest = max(smallest, 1 / (len(chance) + 1))
-    return Permuted(observed, p, _share(observed, chance), smallest)
+    return Permuted(observed, relabelled, _null(observed, chance))

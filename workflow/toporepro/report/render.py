@@ -27,10 +27,11 @@ def render_markdown(rows: Sequence[Mapping[str, Any]], preset: str) -> str:
 def render_summary(rows: Sequence[Mapping[str, Any]], preset: str) -> str:
     """The paper's values beside ours, as the README shows them.
 
-    A row for each network, without those of which there is no value where others have one.
+    A row for each network of which there is a value; one for a claim where there is none.
     """
     valued = {row["claim"] for row in rows if row["ours"]}
-    rows = [row for row in rows if row["ours"] or row["claim"] not in valued]
+    bare = {row["claim"]: row["id"] for row in reversed(rows) if row["claim"] not in valued}
+    rows = [row for row in rows if row["ours"] or row["id"] == bare.get(row["claim"])]
     head = f"| claim | network | paper | ours ({preset}) | P (Holm) | verdict |"
     lines = [head, "|---" * 6 + "|"]
     claim = None

@@ -26,6 +26,8 @@ class Family:
         taus: canonical spellings, in numerical order.
         control: ``none`` for the networks in question; else what kind of control it is.
         control_of: the family that it is a control of.
+        measures: what is measured of its networks.
+        claimed: whether claims are about it.
     """
 
     label: str
@@ -36,6 +38,8 @@ class Family:
     task: str = "classification"
     control: str = "none"
     control_of: str | None = None
+    measures: tuple[str, ...] = ()
+    claimed: bool = True
 
     def __post_init__(self) -> None:
         ordered = sorted({canonical_tau(tau) for tau in self.taus}, key=Decimal)

@@ -53,9 +53,11 @@ def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
         for key in (metric, raw, p)
     }
     values = list(found[metric].values())
-    if not values or float(tau) == 0:
+    if float(tau) == 0:
+        return Evidence(missing=f"{name} needs a τ > 0 in the preset", applies=False)
+    if not values:
         on = f"; {stimuli} is not among the stimuli" if stimuli else ""
-        return Evidence(missing=(missing_networks(world, name, metric, [tau]) or "no τ > 0") + on)
+        return Evidence(missing=missing_networks(world, name, metric, [tau]) + on)
     ours = f"{np.mean(values):+.3f} beyond shuffles ({np.mean(list(found[raw].values())):+.2f} raw)"
     chance = ", ".join(f"{value:.2g}" for value in found[p].values())
     evidence = over_seeds(
@@ -68,7 +70,8 @@ def similarity_of_maps(world: World, claim: Claim, name: str) -> Evidence:
         missing=missing_networks(world, name, metric, [tau]),
     )
     alone = [v > claim.bound and found[p].get(s, 0) <= ALPHA for s, v in found[metric].items()]
-    return replace(evidence, agree=float(np.mean(alone)))
+    data = {"values": values, "p": [found[p].get(seed) for seed in found[metric]]}
+    return replace(evidence, agree=float(np.mean(alone)), data=data)
 
 
 def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidence:
@@ -84,8 +87,9 @@ def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidenc
     pixels = final_matrices(world.curves, name, PIXELS)
     known = [network for network in maps if network in sheets and ("0", network[1]) in responses]
     topographic = [network for network in known if float(network[0]) > 0]
-    if "0" not in world.families[name].taus:
-        return Evidence(missing=f"{name} needs τ = 0 in the preset")
+    taus = world.families[name].taus
+    if "0" not in taus or float(taus[-1]) == 0:
+        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset", applies=False)
     if not topographic:
         return Evidence(
             missing=f"{MAPS} of {name} at τ = 0 and a τ > 0 (rule measure_model; measure "
@@ -124,6 +128,7 @@ def maps_follow_representation(world: World, claim: Claim, name: str) -> Evidenc
         agree=float(np.mean([r > claim.bound for r in found.each])) * (found.p <= ALPHA),
         seeds=len({seed for _, seed in topographic}),
         n=len(topographic),
+        data={"each": list(found.each), "nulls": _counts(found)},
         phrase=f"{claim.quantity} r = {found.value:.2f} (Mantel, ranks, {classes} sub-classes, "
         f"means over layers, {counted(len(topographic), 'network')}: {by_tau}), {_both(found)}; "
         + "; ".join(controls),
@@ -196,9 +201,16 @@ def layout_follows_swap(world: World, claim: Claim, _: str) -> Evidence:
         agree=float(np.mean([each > claim.bound for each in alone])) * (found.p <= ALPHA),
         seeds=len({seed for _, seed in topographic}),
         n=2 * len(topographic),
+        data={"each": alone, "nulls": _counts(found)},
         phrase="; ".join(phrase),
     )
 
 
 def _both(test: Permuted) -> str:
-    return f"P = {test.p_classes:.2g} over sub-classes, {test.p_layouts:.2g} over shuffled units"
+    over = zip(test.nulls, ("over sub-classes", "over shuffled units"), strict=False)
+    return "P = " + ", ".join(f"{null.p:.2g} {what}" for null, what in over)
+
+
+def _counts(test: Permuted) -> list[list[int]]:
+    """Of each null, how many values were as large as the observed one, of how many."""
+    return [[null.reached, null.drawn] for null in test.nulls]

@@ -25,7 +25,7 @@ def trend_over_tau(world: World, claim: Claim, name: str) -> Evidence:
     table = by_seed(world, name, metric)
     blocks = [row for row in table.values() if set(row) >= set(family.taus)]
     if len(family.taus) < 2:
-        return Evidence(missing=f"{name} needs at least two τ in the preset")
+        return Evidence(missing=f"{name} needs at least two τ in the preset", applies=False)
     if not blocks:
         return Evidence(missing=missing_networks(world, name, metric, family.taus))
     values = np.array([[row[tau] for tau in family.taus] for row in blocks])
@@ -43,6 +43,7 @@ def trend_over_tau(world: World, claim: Claim, name: str) -> Evidence:
         agree=float(np.mean([rho > 0 for rho in alone])),
         seeds=len(blocks),
         n=values.size,
+        data={"values": values.tolist()},
         phrase=(
             f"{claim.quantity} {ours}; mean rank correlation with τ {sign * trend.rho:.2f}, exact "
             f"trend over {len(family.taus)} τ × {counted(len(blocks), 'seed')}"
@@ -56,7 +57,7 @@ def change_from_baseline(world: World, claim: Claim, name: str) -> Evidence:
     metric, family = claim.options["metric"], world.families[name]
     smallest = next((tau for tau in family.taus if float(tau) > 0), None)
     if smallest is None or "0" not in family.taus:
-        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset")
+        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset", applies=False)
     wanted = ("0", smallest)
     rows = [row for row in by_seed(world, name, metric).values() if set(row) >= set(wanted)]
     before, after = np.array([[row[tau] for tau in wanted] for row in rows]).reshape(-1, 2).T
@@ -92,8 +93,8 @@ def quiet_ratio(world: World, claim: Claim, name: str) -> Evidence:
     """``metric`` of τ = 0 (``state: trained`` or ``untrained``) over that of the largest τ."""
     metric, largest = claim.options["metric"], world.families[name].taus[-1]
     untrained = claim.options["state"] == "untrained"
-    if "0" not in world.families[name].taus:
-        return Evidence(missing=f"{name} needs τ = 0 in the preset")
+    if "0" not in world.families[name].taus or float(largest) == 0:
+        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset", applies=False)
     trained = by_seed(world, name, metric)
     quiet = by_seed(world, name, metric, untrained=untrained)
     ratios = [
