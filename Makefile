@@ -3,18 +3,20 @@ PRESET ?= demo
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 PROFILE ?= default
 FIG ?=
+CARD ?= A100
 PYTHON ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 # Packages in the user's home must not stand in for the pinned ones.
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help setup reproduce lint test bench figure readme brain-score
+.PHONY: help setup reproduce plan lint test bench figure readme brain-score
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
 	@echo "make reproduce [PRESET=demo] [CORES=n] [RESTORE=1]   every result of a preset, then the report"
 	@echo "                                    PROFILE=slurm: on a cluster (docs/cluster.md)"
+	@echo "make plan [PRESET=demo] [CARD=A100]  what a run takes, before anything runs"
 	@echo "make figure FIG=name [PRESET=demo]  regenerate one figure and what it needs"
 	@echo "make readme                         put the demo's table and figure into the README"
 	@echo "make test                           run all tests"
@@ -28,6 +30,9 @@ setup:
 reproduce: setup
 	@python workflow/ops reproduce --preset $(PRESET) --cores $(CORES) --profile $(PROFILE) \
 		$(if $(RESTORE),--restore)
+
+plan: setup
+	@python workflow/ops plan --preset $(PRESET) --card $(CARD) --profile $(PROFILE)
 
 figure: setup
 	@python workflow/ops figure --preset $(PRESET) --cores $(CORES) --profile $(PROFILE) "$(FIG)"

@@ -12,10 +12,12 @@ import collect_garbage
 import compare
 import document
 import driver
+import plan
 import readme
 import restore
 import track
 import verify
+from toporepro.cost.rates import CARDS
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -38,6 +40,12 @@ def main() -> int:
     where(sub)
     sub.add_argument("--restore", action="store_true", help="first bring back what is tracked")
     sub.set_defaults(run=_reproduce)
+
+    sub = verbs.add_parser("plan", help="what a run of a preset takes; nothing runs")
+    sub.add_argument("--preset", default="demo", help="name or path of the preset")
+    sub.add_argument("--card", choices=CARDS, default="A100", help="the kind of GPU")
+    sub.add_argument("--profile", default="default", help="a folder in workflow/profiles")
+    sub.set_defaults(run=lambda o: plan.plan(o.preset, o.card, o.profile))
 
     sub = verbs.add_parser("figure", help="regenerate one figure and what it needs")
     sub.add_argument("name", nargs="?", default="", help="a figure of the preset")

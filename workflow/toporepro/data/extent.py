@@ -11,7 +11,7 @@ class Extent:
     """What ``extent(options)`` of a dataset's module gives.
 
     Attributes:
-        splits: samples by split; images, or tokens.
+        splits: samples by split: images, tokens, or pairs of sentences (``pairs``).
         shape: height, width and channels of every image; height and width are 0 where images of
             many sizes are stored, of which each recipe makes its own.
         classes: kinds of images, or of tokens.

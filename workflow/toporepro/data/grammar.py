@@ -58,18 +58,22 @@ def raw_files(options: Options) -> tuple[RemoteFile, ...]:
 
 def prepared_bytes(options: Options) -> int:
     """Bytes that tokens and pairs take, about."""
-    from toporepro.data.grammar_pairs import PARADIGMS
-
-    tokens = sum(extent(options).splits.values())
-    return 2 * tokens + 250 * len(PARADIGMS) * options.pairs
+    held = extent(options).splits
+    return 2 * (held["train"] + held["validation"]) + 250 * held["pairs"]
 
 
 def extent(options: Options) -> Extent:
-    """How much it holds."""
+    """How much it holds; pairs are counted as pairs."""
+    from toporepro.data.grammar_pairs import PARADIGMS
+
     tokens = options.documents * ((1 + _LONGEST) / 2 * _TOKENS_PER_SENTENCE + 1)
     validation = round(tokens * options.validation)
     return Extent(
-        splits={"train": round(tokens) - validation, "validation": validation},
+        splits={
+            "train": round(tokens) - validation,
+            "validation": validation,
+            "pairs": len(PARADIGMS) * options.pairs,
+        },
         shape=(0, 0, 0),
         classes=options.vocabulary,
     )

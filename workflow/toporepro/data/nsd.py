@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from toporepro.data.extent import Extent
 from toporepro.data.nsd_layout import (
     DESIGN,
     EARLY,
@@ -78,6 +79,22 @@ class Options:
 def raw_files(options: Options) -> tuple[RemoteFile, ...]:
     """None that anybody may fetch."""
     return ()
+
+
+def extent(options: Options) -> Extent:
+    """How many images its subjects see, as if all were there: 1,000 shared, 9,000 each alone."""
+    return Extent(
+        splits={"stimuli": 1000 + 9000 * len(options.subjects)},
+        shape=(options.size, options.size, 3),
+        classes=0,
+        by_hand="accept NSD's terms at https://naturalscenesdataset.org and put its files into "
+        "data/nsd",
+    )
+
+
+def prepared_bytes(options: Options) -> int:
+    """Bytes that the images take; the responses of some thousand voxels are small beside them."""
+    return extent(options).splits["stimuli"] * 3 * options.size**2
 
 
 def missing(options: Options, raw: Path) -> str | None:

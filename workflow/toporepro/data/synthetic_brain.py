@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toporepro.data import image_world, nsd
+from toporepro.data.extent import Extent
 from toporepro.data.nsd_layout import DESIGN, MAPS, REGIONS, STIMULI, SUBJECTS, subject
 from toporepro.spec import SpecError
 
@@ -83,6 +84,17 @@ class Options:
 def raw_files(options: Options) -> tuple[RemoteFile, ...]:
     """Nothing is fetched."""
     return ()
+
+
+def extent(options: Options) -> Extent:
+    """How many images its subjects see."""
+    images = options.shared + SUBJECTS * options.own
+    return Extent(splits={"stimuli": images}, shape=(options.size, options.size, 3), classes=0)
+
+
+def prepared_bytes(options: Options) -> int:
+    """Bytes that the images take; the responses of some hundred voxels are small beside them."""
+    return extent(options).splits["stimuli"] * 3 * options.size**2
 
 
 def prepare(options: Options, raw: Path, out: Path) -> None:

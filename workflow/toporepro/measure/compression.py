@@ -48,6 +48,12 @@ class Options:
                 raise SpecError(f"{name}={getattr(self, name)}: at least 1, or null")
 
 
+def passes(options: Options) -> int:
+    """Times that the task's test and the pairs are shown: once whole, then compressed."""
+    counts = (1 if method == KNOCK_OUT else len(options.sparsities) for method in options.methods)
+    return 1 + sum(counts)
+
+
 def measure(subject: Network, options: Options) -> Result:
     """Rows by sparsity, the method after a dot, such as ``loss.sheet`` and ``parameters.l1``.
 

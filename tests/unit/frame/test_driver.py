@@ -1,0 +1,202 @@
+"""What is left of a run that was killed, and what is said of jobs that failed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+# As Snakemake and its plugin for SLURM write them.
+LOG = """host: node
+Building DAG of jobs...
+SLURM run ID: {run}
+[Tue Nov 24 12:02:08 2026]
+Job 12: Training mlp_greedy, τ = 3, seed 0
+Reason: Missing output files: results/x/weights.safetensors
+Job 12 has been submitted with SLURM jobid 11 (log: /r/.snakemake/slurm_logs/11.log).
+"""
+ERROR = """[Tue Nov 24 12:02:08 2026]
+Error in rule {rule}:
+    message: {message}
+    jobid: {job}
+    input: data/prepared/digits/dataset.json
+    output: results/x/weights.safetensors
+    log: {logs} (check log file(s) for error details)
+    shell:
+        toporepro train
+        (command exited with non-zero exit code)
+    external_jobid: 7
+"""
+STATUS = "SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable"
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.syspath_prepend(ROOT / "workflow" / "ops")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake" / "log").mkdir(parents=True)
+    return importlib.import_module("driver")
+
+
+@pytest.fixture
+def slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A queue of jobs, a line each (``run number``), behind commands of SLURM's names."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    queue = tmp_path / "queue"
+    queue.touch()
+    texts = {
+        "squeue": f'[ "$1 $2 $3" = "--noheader --me --name" ] && awk -v r="$4" '
+        f"'$1 == r {{print $2}}' {queue}",
+        "scancel": f'for job; do echo "$job" >> {tmp_path}/cancelled; '
+        f'sed -i "/ $job\\$/d" {queue}; done',
+    }
+    for name, text in texts.items():
+        path = programs / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return queue
+
+
+def gone() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def died(pid: int, host: str | None = None, started: float | None = None) -> None:
+    owner = {"host": host or socket.gethostname(), "pid": pid, "started": started or time.time()}
+    Path(".snakemake/driver.json").write_text(json.dumps(owner))
+
+
+def log(name: str, run: str) -> Path:
+    path = Path(".snakemake/log") / f"{name}.snakemake.log"
+    path.write_text(LOG.format(run=run))
+    return path
+
+
+def cancelled() -> list[str]:
+    path = Path("cancelled")
+    return path.read_text().split() if path.exists() else []
+
+
+def test_jobs_of_the_killed_run_are_ended_and_no_others(
+    driver: Any, slurm: Path, capsys: Any
+) -> None:
+    slurm.write_text("mine 7\nmine 8\nelse 9\nolder 10\n")
+    os.utime(log("before", "older"), (time.time() - 3600,) * 2)
+    died(gone(), started=time.time() - 60)
+    log("last", "mine")
+    driver._clear_after_crash(["true"])
+    assert cancelled() == ["7", "8"]
+    assert "the last run was killed; ending its 2 SLURM job(s)" in capsys.readouterr().err
+
+
+def test_it_waits_until_they_have_ended(driver: Any, slurm: Path, monkeypatch: Any) -> None:
+    slurm.write_text("mine 7\n")
+    (slurm.parent / "bin" / "scancel").write_text("#!/bin/sh\n")  # it takes its time
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            slurm.write_text("")
+
+    monkeypatch.setattr(driver.time, "sleep", pause)
+    log("last", "mine")
+    driver._cancel_orphans(time.time() - 60)
+    assert len(pauses) == 3
+
+
+@pytest.mark.parametrize("who", ["alive", "elsewhere"])
+def test_a_driver_that_may_live_is_left_alone(driver: Any, slurm: Path, who: str) -> None:
+    slurm.write_text("mine 7\n")
+    log("last", "mine")
+    if who == "alive":
+        died(os.getpid(), started=time.time() - 60)
+    else:
+        died(gone(), host="another", started=time.time() - 60)
+    driver._clear_after_crash(["false"])
+    assert cancelled() == []
+
+
+def test_without_slurm_nothing_is_ended(driver: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PATH", "")
+    log("last", "mine")
+    driver._cancel_orphans(time.time() - 60)
+
+
+def test_the_lock_of_a_killed_run_is_removed(driver: Any, slurm: Path) -> None:
+    died(gone())
+    Path(".snakemake/locks").mkdir()
+    Path(".snakemake/locks/0.input.lock").touch()
+    driver._clear_after_crash(["sh", "-c", 'echo "$@" > unlocked', "snakemake"])
+    assert Path("unlocked").read_text() == "--unlock --quiet\n"
+
+
+def failed(driver: Any, capsys: Any, *blocks: str) -> str:
+    path = log("last", "mine")
+    path.write_text(path.read_text() + "".join(blocks))
+    assert driver.failures(path) == 0
+    told: str = capsys.readouterr().out
+    return told
+
+
+def test_a_failure_is_told_with_the_ends_of_its_logs(driver: Any, capsys: Any) -> None:
+    own, theirs = Path("own.log"), Path("theirs.log")
+    own.write_text("".join(f"line {number}\n" for number in range(40)))
+    theirs.write_text("chatter\nslurmstepd: error: *** JOB 7 CANCELLED DUE TO TIME LIMIT ***\n")
+    block = ERROR.format(rule="train_model", message=STATUS, job=8, logs=f"{own}, {theirs}")
+    told = failed(driver, capsys, block)
+    assert "1 job(s) failed; what they had reached is kept." in told
+    assert "train_model: TIMEOUT" in told
+    assert "    line 25\n" in told
+    assert "line 24" not in told
+    assert "DUE TO TIME LIMIT" in told
+    assert "chatter" not in told
+    assert "run the same command again" in told
+
+
+def test_what_another_attempt_made_good_is_no_failure(driver: Any, capsys: Any) -> None:
+    block = ERROR.format(rule="train_model", message=STATUS, job=8, logs="own.log")
+    good = "[Tue Nov 24 12:03:00 2026]\nFinished jobid: 8 (Rule: train_model)\n"
+    assert "0 job(s) failed" in failed(driver, capsys, block, good)
+    assert "1 job(s) failed" in failed(driver, capsys, block, block)  # twice the same job
+    other = good.replace("8", "88")
+    assert "1 job(s) failed" in failed(driver, capsys, block, other)
+
+
+def test_a_job_of_the_machine_itself_and_one_without_a_log(driver: Any, capsys: Any) -> None:
+    local = ERROR.format(rule="write_report", message="None", job=3, logs="gone.log")
+    bare = "\n".join(
+        line for line in local.replace("jobid: 3", "jobid: 4").splitlines() if "log:" not in line
+    )
+    told = failed(driver, capsys, local, bare + "\n")
+    assert "2 job(s) failed" in told
+    assert "\nwrite_report\n  gone.log\n" in told
+    assert "\nwrite_report, no log\n" in told
+
+
+def test_a_submission_that_sbatch_refuses(driver: Any, capsys: Any) -> None:
+    why = "SLURM sbatch failed. The error message was: invalid partition"
+    told = failed(
+        driver, capsys, ERROR.format(rule="train_model", message=why, job=8, logs="own.log")
+    )
+    assert "train_model: SLURM sbatch failed. The error message was: invalid partition" in told
+
+
+def test_the_newest_log_is_taken(driver: Any, capsys: Any) -> None:
+    os.utime(log("older", "a"), (1, 1))
+    newest = log("newest", "b")
+    assert driver.failures(None) == 0
+    assert f"Snakemake's log: {newest}" in capsys.readouterr().out
