@@ -123,7 +123,7 @@ def write_manifest(
             damaged input no result is kept.
         outputs: files made; entered by SHA-256; their manifest lies beside the first.
         wall_seconds: time spent, summed over ``attempts``; GPU-hours if ``device`` is one.
-        extra: further facts of this stage, such as the energy used.
+        extra: further facts of this stage, such as the energy that its device took.
 
     Raises:
         DamagedError: if an input is not what its own manifest says.

@@ -80,10 +80,10 @@ def test_equal_results_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_a_kept_result_comes_back_the_same(tmp_path: Path) -> None:
     path = tmp_path / "state" / "m.result"
-    cache.store(path, "key", cache.Entry(RESULT, "attempt", 1.5))
+    cache.store(path, "key", cache.Entry(RESULT, "attempt", 1.5, 0.25))
     entry = cache.load(path, "key")
     assert entry is not None
-    assert (entry.attempt, entry.seconds) == ("attempt", 1.5)
+    assert (entry.attempt, entry.seconds, entry.energy_kwh) == ("attempt", 1.5, 0.25)
     assert repr(entry.result.rows) == repr(RESULT.rows)
     for found, expected in zip(entry.result.units, RESULT.units, strict=True):
         np.testing.assert_array_equal(found.values, expected.values)

@@ -208,7 +208,9 @@ def test_the_ledger_adds_up(results: Path, tmp_path: Path) -> None:
             accepted_changes=[{"module": "toporepro.spec", "reason": "a comment"}],
         ),
         manifest(results / "figures/training_curves.manifest.json", "figure", git_commit=None),
-        manifest(results / "claims.manifest.json", "claims", energy_kwh=0.25),
+        manifest(
+            results / "claims.manifest.json", "claims", energy_kwh=0.25, energy_source="a meter",
+        ),
     ]  # fmt: skip
     for path, text in (
         ("train_model/mlp_tau=0.5_seed=0.tsv", "s\tmax_rss\n1\t100.5\n2\t250.0\n"),
@@ -238,6 +240,7 @@ def test_the_ledger_adds_up(results: Path, tmp_path: Path) -> None:
         "train_model 2 2 min 0 s 0.75 250 MB –",
         "judge_claims 1 1 min 0 s 0.00 – 0.250 kWh",
         "all 8 7 min 7 s 0.75 0.250 kWh",
+        "a meter (1); not asked of jobs that neither train nor measure (7).",
         "torch 2.12.0 and 2.13.0",
         "Linux, 2 cores, cpu; Linux, 2 cores, cuda: H200",
         "abc+, outside git",
@@ -247,9 +250,13 @@ def test_the_ledger_adds_up(results: Path, tmp_path: Path) -> None:
 
 
 def test_energy_that_nobody_measured_is_said_so(results: Path, tmp_path: Path) -> None:
-    one = manifest(tmp_path / "data/digits-1/dataset.manifest.json", "prepare")
+    why = "not measurable: no RAPL counter in /sys/class/powercap"
+    one = manifest(
+        results / "models/mlp/tau=0/seed=0/weights.manifest.json", "train", energy_source=why
+    )
     reader = write(results, one)
-    assert "Energy: not measured" in reader.text
+    assert "Energy: not measured. " in reader.text
+    assert f"{why} (1)." in reader.text
     assert "kWh" not in reader.text
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,6 +153,10 @@ def test_the_clock_keeps_saving_under_a_twentieth(monkeypatch: pytest.MonkeyPatc
     assert clock.due()
 
 
+def meter(kwh: float | None) -> Any:
+    return SimpleNamespace(kwh=lambda: kwh, source="a meter")
+
+
 def test_the_ledger_sums_over_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(state_module.time, "monotonic", lambda: now[0])
@@ -160,15 +165,19 @@ def test_the_ledger_sums_over_attempts(tmp_path: Path, monkeypatch: pytest.Monke
     assert (first.attempts, first.seconds) == (0, 0)
     first.note()
     assert not path.exists()
-    first.begin(0)
+    first.begin(0, meter(1.5))
     now[0] = 5.0
     first.note()
     now[0] = 7.0  # killed before it is noted
     second = Ledger(path)
-    second.begin(40)
+    second.begin(40, meter(2.0))
     now[0] = 9.0
     second.note()
     assert (second.attempts, second.seconds) == (2, 7.0)
+    assert second.energy == {"energy_kwh": 3.5, "energy_source": "a meter"}
     assert [attempt["step"] for attempt in json.loads(path.read_text())] == [0, 40]
+    third = Ledger(path)
+    third.begin(80, meter(None))
+    assert third.energy["energy_kwh"] is None
     path.write_text("{")
     assert Ledger(path).attempts == 0

@@ -18,11 +18,12 @@ _DIGEST = 64
 
 @dataclass(frozen=True)
 class Entry:
-    """A kept result, the attempt that made it, and the seconds it took."""
+    """A kept result, the attempt that made it, and what it took: seconds and, if known, energy."""
 
     result: Result
     attempt: str
     seconds: float
+    energy_kwh: float | None = None
 
 
 def store(path: Path, key: str, entry: Entry) -> None:
@@ -32,6 +33,7 @@ def store(path: Path, key: str, entry: Entry) -> None:
         "key": key,
         "attempt": entry.attempt,
         "seconds": entry.seconds,
+        "energy_kwh": entry.energy_kwh,
         "rows": entry.result.rows,
         "units": [
             [unit.layer, unit.quantity, unit.indices, unit.per_unit] for unit in entry.result.units
@@ -66,4 +68,5 @@ def load(path: Path, key: str) -> Entry | None:
             for i, (layer, quantity, indices, per_unit) in enumerate(header["units"])
         )
     rows = tuple(Row(*row) for row in header["rows"])
-    return Entry(Result(rows, units), header["attempt"], header["seconds"])
+    spent = header["energy_kwh"]
+    return Entry(Result(rows, units), header["attempt"], header["seconds"], spent)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +20,7 @@ import torch
 
 from toporepro import models
 from toporepro.code import code_hash, stage_modules
+from toporepro.energy import Meter, card_uuids
 from toporepro.measure import cache
 from toporepro.measure.network import Network
 from toporepro.measure.result import Result, Row
@@ -70,6 +71,7 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
     attempt = f"{time.time():.6f}"
     torch.set_num_threads(spec.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    meter = Meter(device, card_uuids(1) if device == "cuda" else ())
     trained = models.read_metadata(model.weights).spec
     measures = _measures(spec, family(trained.architecture).TASK)
     if len(stimuli) != len(spec.stimuli):
@@ -106,7 +108,7 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
             what = f"[{number}/{len(checkpoints)}] step {checkpoint.step}: {item.name}"
             if entry is None:
                 progress(what)
-                started = time.monotonic()
+                started, spent = time.monotonic(), meter.kwh()
                 subject = subject or shown.load(
                     checkpoint.path,
                     seed=spec.seed,
@@ -115,7 +117,8 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
                     limit=spec.images,
                 )
                 result: Result = item.plugin.measure(subject, item.options)
-                entry = cache.Entry(result, attempt, time.monotonic() - started)
+                seconds = time.monotonic() - started
+                entry = cache.Entry(result, attempt, seconds, _since(meter, spent))
                 cache.store(path, key, entry)
             else:
                 progress(f"{what} (kept)")
@@ -136,7 +139,20 @@ def measure(spec: MeasureSpec, model: ModelPaths, data: Path, stimuli: Sequence[
         wall_seconds=sum(entry.seconds for entry in entries),
         attempts=len({entry.attempt for entry in entries}),
         device=device,
+        extra={"energy_kwh": _total(entries), "energy_source": meter.source},
     )
+
+
+def _since(meter: Meter, before: float | None) -> float | None:
+    now = meter.kwh()
+    return None if now is None or before is None else now - before
+
+
+def _total(entries: Iterable[cache.Entry]) -> float | None:
+    """Unknown if that of one of them is."""
+    spent = [entry.energy_kwh for entry in entries]
+    known = [kwh for kwh in spent if kwh is not None]
+    return sum(known) if len(known) == len(spent) else None
 
 
 def _cut(found: Sequence[Measured], shown: Images | Text, limit: int) -> Result:

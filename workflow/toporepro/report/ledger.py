@@ -28,6 +28,7 @@ class Entry:
         wall_seconds: summed over attempts.
         peak_mb: largest resident memory in MB; ``None`` where it was not recorded.
         energy_kwh: of its device; ``None`` where it was not measured.
+        energy_source: what told it, or why nothing did; "" where nothing was asked.
     """
 
     rule: str
@@ -38,6 +39,7 @@ class Entry:
     gpu_hours: float
     peak_mb: float | None
     energy_kwh: float | None
+    energy_source: str
 
 
 def read_manifests(paths: Iterable[Path]) -> dict[Path, Mapping[str, Any]]:
@@ -71,6 +73,7 @@ def entries(manifests: Mapping[Path, Mapping[str, Any]], benchmarks: Path) -> li
                 gpu_hours=content["gpu_hours"],
                 peak_mb=_peak(benchmarks / rule / f"{subject}.tsv"),
                 energy_kwh=content.get("energy_kwh"),
+                energy_source=content.get("energy_source", ""),
             )
         )
     return found
@@ -91,6 +94,7 @@ def totals(jobs: Iterable[Entry]) -> list[Entry]:
             gpu_hours=sum(job.gpu_hours for job in mine),
             peak_mb=max((job.peak_mb for job in mine if job.peak_mb is not None), default=None),
             energy_kwh=energy(mine),
+            energy_source="; ".join(sorted({job.energy_source for job in mine} - {""})),
         )
         for rule, mine in rules.items()
     ]
@@ -100,6 +104,15 @@ def energy(jobs: Iterable[Entry]) -> float | None:
     """The sum over jobs whose energy was measured, in kWh; ``None`` if that of none was."""
     measured = [job.energy_kwh for job in jobs if job.energy_kwh is not None]
     return sum(measured) if measured else None
+
+
+def energy_sources(jobs: Iterable[Entry]) -> str:
+    """What told the energy of how many jobs, and of how many why nothing did."""
+    counts: dict[str, int] = {}
+    for job in jobs:
+        source = job.energy_source or "not asked of jobs that neither train nor measure"
+        counts[source] = counts.get(source, 0) + 1
+    return "; ".join(f"{source} ({count})" for source, count in sorted(counts.items()))
 
 
 def versions(manifests: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:

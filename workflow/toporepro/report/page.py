@@ -85,6 +85,7 @@ def write_page(
         jobs=jobs,
         totals=ledger.totals(jobs),
         energy=ledger.energy(jobs),
+        energy_sources=ledger.energy_sources(jobs),
         measures=_measures(spec["config"].get("measures", {})),
         rules=_rules(read, jobs),
         versions=ledger.versions(read.values()),

@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from toporepro.energy import Meter, card_uuids
+
 _PATIENCE = timedelta(hours=1)  # the first process evaluates and saves while the others wait
 
 
@@ -49,6 +51,13 @@ class Group:
         box = [value]
         dist.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
+
+    def meter(self) -> Meter:
+        """Counts the energy of all processes, if they run on one machine."""
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        on_cards = self.device.type == "cuda" and local == self.world
+        uuids = card_uuids(local) if on_cards else ()
+        return Meter(self.device.type, uuids, processes=self.world)
 
     def synchronise_batchnorm(self, network: nn.Module) -> nn.Module:
         """Make batch-norms take their statistics over all processes; names stay as they are."""

@@ -152,7 +152,7 @@ class Training:
             peak=self.group.world * peak_flops(device, recipe.precision),
         )
         if self.group.first:
-            self.ledger.begin(self.step)
+            self.ledger.begin(self.step, self.group.meter())
             progress(
                 f"training {self.spec.architecture} on {device}, {self.group.world} process(es): "
                 f"step {self.step:,} of {plan.steps:,}, attempt {self.ledger.attempts}"
@@ -305,7 +305,11 @@ class Training:
                 wall_seconds=self.ledger.seconds,
                 attempts=self.ledger.attempts,
                 device=str(self.group.device),
-                extra={"steps": self.step, "processes": self.group.world},
+                extra={
+                    "steps": self.step,
+                    "processes": self.group.world,
+                    **self.ledger.energy,
+                },
             )
         self.state.remove_others()
         progress(f"published {out.weights}")

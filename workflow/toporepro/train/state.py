@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from toporepro.energy import Meter
 from toporepro.provenance import atomic, progress, sha256, write_json
 from toporepro.train.errors import writing
 
@@ -143,7 +144,7 @@ class SaveClock:
 
 
 class Ledger:
-    """Attempts at one training and their wall times, also of those that were killed."""
+    """Attempts at one training, their wall times and energy, also of those that were killed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -152,22 +153,25 @@ class Ledger:
         except (OSError, ValueError):
             self._attempts = []
         self._started: float | None = None
+        self._meter: Meter | None = None
         self._lock = threading.Lock()  # the lease's heartbeat notes the time too
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, meter: Meter) -> None:
         """Open an attempt that starts at a step."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         attempt = {"host": platform.node(), "pid": os.getpid(), "started": now, "step": step}
         self._attempts.append({**attempt, "seconds": 0.0})
-        self._started = time.monotonic()
+        self._started, self._meter = time.monotonic(), meter
         self.note()
 
     def note(self) -> None:
-        """Write down the time so far, if an attempt is open."""
-        if self._started is None:
+        """Write down the time and energy so far, if an attempt is open."""
+        if self._started is None or self._meter is None:
             return
         with self._lock, writing(self._path):
             self._attempts[-1]["seconds"] = round(time.monotonic() - self._started, 3)
+            self._attempts[-1]["energy_kwh"] = self._meter.kwh()
+            self._attempts[-1]["energy_source"] = self._meter.source
             write_json(self._path, self._attempts)
 
     @property
@@ -178,3 +182,13 @@ class Ledger:
     def seconds(self) -> float:
         """Wall time over all attempts."""
         return float(sum(attempt["seconds"] for attempt in self._attempts))
+
+    @property
+    def energy(self) -> dict[str, Any]:
+        """Over all attempts, for the manifest; unknown if that of one of them is."""
+        spent = [attempt.get("energy_kwh") for attempt in self._attempts]
+        known = [kwh for kwh in spent if kwh is not None]
+        return {
+            "energy_kwh": sum(known) if len(known) == len(spent) else None,
+            "energy_source": self._attempts[-1]["energy_source"],
+        }
