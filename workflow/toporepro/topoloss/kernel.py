@@ -91,15 +91,11 @@ def forward(weight: Tensor, unit_dim: int, levels: Pyramid) -> tuple[Tensor, Ten
     small = shrink(units, levels)
     for block in levels.up:
         band = slice(block.start, block.stop)
-        near = small[block.source_start : block.source_stop]
+        up = like(units, block.stop - block.start)
+        torch.mm(block.matrix, small[block.source_start : block.source_stop], out=up)
+        norm_up[band] = row_norms(up)
         norm[band] = row_norms(units[band])
-        dot[band] = (near @ units[band].T).mul_(block.matrix.T).sum(0)
-        # Opposite neighbours cancel, and the Gram matrix squares what is left of them: in single
-        # precision |C'| would lose half its digits.
-        wide = near.to(gram_dtype(units.device))
-        matrix = block.matrix.to(wide.dtype)
-        squares = (matrix @ (wide @ wide.T)).mul_(matrix).sum(1)
-        norm_up[band] = squares.clamp_min_(0).sqrt_()
+        dot[band] = up.mul_(units[band]).sum(1)
     cosine = dot / (norm.clamp_min(EPS) * norm_up.clamp_min(EPS))
     return cosine.mean().neg_().add_(1), stats
 
@@ -110,10 +106,6 @@ def row_norms(matrix: Tensor) -> Tensor:
         norms: Tensor = torch.linalg.vector_norm(matrix, dim=1)
         return norms
     return matrix.square().sum(1).sqrt_()
-
-
-def gram_dtype(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def backward(grad: Tensor, weight: Tensor, stats: Tensor, unit_dim: int, levels: Pyramid) -> Tensor:
