@@ -139,7 +139,7 @@ def test_ever_is_licensed_and_reflexives_fit(sentences: list[str]) -> None:
     reflexive |= {noun.plural: "themselves" for noun in NOUNS[PEOPLE]}
     found = 0
     for sentence in sentences:
-        plain = re.fullmatch(r"(?:\w+ )??(\w+) \w+ (\w+sel(?:f|ves))\.", sentence)
+        plain = re.fullmatch(r"(?:\w+ )??(\w+) (?:has |have )?\w+ (\w+sel(?:f|ves))\.", sentence)
         if plain:
             assert reflexive[plain[1]] == plain[2], sentence
             found += 1
@@ -170,8 +170,8 @@ def test_both_answers_come_equally_often(index: Path) -> None:
     assert 0.25 < share < 0.75
 
 
-def test_word_pairs_alone_do_not_solve_the_pairs(index: Path, sentences: list[str]) -> None:
-    """An interpolated bigram model (Witten & Bell, 1991) stays near chance in most paradigms."""
+def test_word_pairs_alone_do_not_solve_the_pairs(sentences: list[str]) -> None:
+    """An interpolated bigram model (Witten & Bell, 1991) stays near chance, or below."""
     unigrams, bigrams = Counter[str](), defaultdict[str, Counter[str]](Counter)
     for sentence in sentences:
         words = ["", *re.findall(r"\w+|\.", sentence)]
@@ -190,11 +190,11 @@ def test_word_pairs_alone_do_not_solve_the_pairs(index: Path, sentences: list[st
         return found
 
     accuracy = defaultdict(list)
-    for pair in PreparedPairs.open(index).pairs():
+    for pair in grammar_pairs(OPTIONS.seed, 300):
         accuracy[pair.paradigm].append(score(pair.good) > score(pair.bad))
     by_paradigm = {name: float(np.mean(right)) for name, right in accuracy.items()}
-    assert np.mean(list(by_paradigm.values())) < 0.62, by_paradigm
-    assert sum(value < 0.7 for value in by_paradigm.values()) >= 14, by_paradigm
+    assert np.mean(list(by_paradigm.values())) < 0.55, by_paradigm
+    assert max(by_paradigm.values()) < 0.65, by_paradigm
 
 
 def test_word_classes_are_of_the_text(index: Path, sentences: list[str]) -> None:

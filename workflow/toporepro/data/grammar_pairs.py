@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from toporepro.data.grammar_sentences import TAKING, Grammar, Phrase, Words, written
+from toporepro.data.grammar_sentences import TAKING, Grammar, Phrase, Words, have, written
 from toporepro.data.grammar_words import (
     ANIMATE,
     INTRANSITIVE,
@@ -117,10 +117,11 @@ def _anaphor(
     wrong: Callable[[Phrase], str],
     *,
     plural: bool | None = False,
+    perfect: bool = False,
     before: Callable[[Grammar, Phrase], Words] = lambda speaker, subject: [],
     after: Callable[[Grammar, Phrase], Words] = lambda speaker, subject: [],
 ) -> Draw:
-    """The queen … trusts *herself* / *himself*."""
+    """The queen … trusts (has trusted) *herself* / *himself*."""
 
     def draw(speaker: Grammar) -> Sentences | None:
         number = speaker.chance(0.5) if plural is None else plural
@@ -129,7 +130,7 @@ def _anaphor(
         if verb is None:
             return None
         words = [*before(speaker, subject), *subject.words, *after(speaker, subject)]
-        words.append(verb.form(subject.plural))
+        words += [have(subject), verb.participle] if perfect else [verb.form(subject.plural)]
         return [*words, subject.reflexive], [*words, wrong(subject)]
 
     return draw
@@ -192,8 +193,7 @@ def _ever(speaker: Grammar, subject: Phrase) -> Words | None:
     verb = speaker.verb(subject.head, verbs, held_out=True)
     if verb is None:
         return None
-    have = "have" if subject.plural else "has"
-    return [have, "ever", verb.participle, *speaker.object_of(verb)]
+    return [have(subject), "ever", verb.participle, *speaker.object_of(verb)]
 
 
 def _wh(*, gap: bool, long: bool = False) -> Draw:
@@ -238,7 +238,8 @@ _BY_PHENOMENON: dict[tuple[str, str], dict[str, Draw]] = {
         "subject_verb_pp_relative": _agreement(_with_both),
     },
     ("morphology", "anaphor_agreement"): {
-        "anaphor_number": _anaphor(_other_number, plural=None),
+        # In the perfect, where the verb itself does not tell the number.
+        "anaphor_number": _anaphor(_other_number, plural=None, perfect=True),
         "anaphor_gender": _anaphor(_other_gender),
     },
     ("syntax_semantics", "binding"): {

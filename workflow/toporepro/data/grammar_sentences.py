@@ -21,6 +21,7 @@ from typing import TypeVar
 from toporepro.data.grammar_words import (
     ADJECTIVES,
     ANIMATE,
+    ASKING,
     INTRANSITIVE,
     KNOWING,
     NAMES,
@@ -255,15 +256,17 @@ class Grammar:
         if subject.head.kind == PEOPLE:
             if draw < 0.33:
                 return self.reflexive(subject) or self.action(subject)
-            if draw < 0.49 and depth < 2:
-                verb = self.verb(subject.head, KNOWING if self.chance(0.6) else SAYING)
+            if draw < (0.58 if depth == 0 else 0.49) and depth < 2:
+                verb = self.verb(subject.head, KNOWING if self.chance(0.75) else SAYING)
                 if verb:
-                    return [verb.form(subject.plural), "that", *self.clause(depth + 1)]
-            elif draw < 0.58 and depth == 0:
-                verb = self.verb(subject.head, KNOWING)
-                if verb:
-                    return [verb.form(subject.plural), "what", *self.gap(self.chance(0.25))]
+                    return [verb.form(subject.plural), *self.content(verb, depth)]
         return self.action(subject)
+
+    def content(self, verb: Verb, depth: int) -> Words:
+        """What is said or known: ``that …``, or ``what …`` with a gap."""
+        if depth == 0 and self.chance(ASKING.get(verb, 0.0)):
+            return ["what", *self.gap(self.chance(0.25))]
+        return ["that", *self.clause(depth + 1)]
 
     def action(self, subject: Phrase) -> Words:
         """A verb, and an object if it takes one."""
@@ -273,8 +276,7 @@ class Grammar:
     def perfect(self, subject: Phrase, adverb: str) -> Words:
         verb = self.any_verb(subject.head)
         middle = [adverb] if adverb else []
-        have = "have" if subject.plural else "has"
-        return [have, *middle, verb.participle, *self.object_of(verb)]
+        return [have(subject), *middle, verb.participle, *self.object_of(verb)]
 
     def any_verb(self, subject: Noun) -> Verb:
         verb = self.verb(subject, INTRANSITIVE if self.chance(0.4) else TRANSITIVE)
@@ -286,7 +288,11 @@ class Grammar:
 
     def reflexive(self, subject: Phrase) -> Words:
         verb = self.verb(subject.head, REFLEXIVE)
-        return [verb.form(subject.plural), subject.reflexive] if verb else []
+        if verb is None:
+            return []
+        if self.chance(0.4):
+            return [have(subject), verb.participle, subject.reflexive]
+        return [verb.form(subject.plural), subject.reflexive]
 
     def gap(self, long: bool) -> Words:
         """A clause without the object that its verb needs, or a clause around such a one."""
@@ -301,6 +307,11 @@ _SUBJECTS = ((PEOPLE,), (PEOPLE,), ("animals",), ("animals",), ("vehicles",))
 TAKING: dict[str, Verbs] = {
     kind: tuple(verb for verb in TRANSITIVE if kind in verb.objects) for kind in NOUNS
 }
+
+
+def have(subject: Phrase) -> str:
+    """The auxiliary of the perfect, which agrees with the subject."""
+    return "have" if subject.plural else "has"
 
 
 def written(words: Words) -> str:

@@ -163,6 +163,10 @@ class PreparedText(Prepared):
         Raises:
             DataError: if its files are not right.
         """
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
         return Tokenizer.open(self.index.parent)
 
 

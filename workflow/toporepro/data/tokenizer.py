@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +84,6 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of a text. What looks like the end-of-text token is text like any other."""
         return self._encoding.encode_ordinary(text)
-
-    def encode_batch(self, texts: Sequence[str], *, threads: int = 1) -> list[list[int]]:
-        """Ids of each of many texts."""
-        return self._encoding.encode_ordinary_batch(list(texts), num_threads=threads)
 
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
         """As ``encode``, without making a Python object of each id."""

@@ -26,8 +26,10 @@ from toporepro.models.inputs import TextInputs
 from toporepro.provenance import progress
 from toporepro.spec import SpecError, nearest
 
-# Numbers of a forward pass that are held at once: logits, and the responses of all layers.
+# Numbers of a forward pass that are held at once: logits, and the responses of all layers. And its
+# tokens: a small network's answers to more of them leave a CPU's caches.
 _AT_ONCE = {"cpu": 1 << 24, "cuda": 1 << 28}
+_TOKENS_AT_ONCE = {"cpu": 1 << 12, "cuda": 1 << 20}
 # Tokens of a split that are read at most, as the task's own evaluation does.
 _MOST_TOKENS = 10 * 2**20
 
@@ -149,7 +151,9 @@ class TextSubject(Network):
     def at_once(self, length: int, layers: Sequence[str] = ()) -> int:
         """How many sequences of a length a forward pass takes."""
         per_token = self.inputs.vocabulary + sum(self.layers[layer] for layer in layers)
-        return max(1, _AT_ONCE[self.device.type] // (per_token * length))
+        kind = self.device.type
+        tokens = min(_TOKENS_AT_ONCE[kind], _AT_ONCE[kind] // per_token)
+        return max(1, tokens // length)
 
     def pairs(self, name: str) -> tuple[Pair, ...]:
         """The minimal pairs that a measure's ``stimuli`` names: ``dataset/pairs``.
