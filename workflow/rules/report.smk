@@ -1,4 +1,6 @@
 # Claims and pages: what people read.
+from toporepro.cost.plan import planned
+
 CLAIMED = yaml.safe_load(Path(workflow.basedir, "config/paper/claims.yaml").read_text())
 CLAIMS = Fields({(): C.claims_spec(CLAIMED)}, "claims", lambda spec: [])
 
@@ -83,9 +85,11 @@ rule write_report:
         *PAGE,
         *(f"{path.name}={sha256(path)}" for path in LOOKS),
         spec=PAGE.spec,
+        # What jobs were to take follows from the machine, and reruns nothing.
+        plan=Untracked(encode(planned(C, ESTIMATES))),
         results=str(P.root),
     message:
         "Writing the report"
     shell:
         "toporepro report --log {log:q} --spec {params.spec:q} --results {params.results:q}"
-        " --manifests {input.manifests:q} --out {output:q}"
+        " --plan {params.plan:q} --manifests {input.manifests:q} --out {output:q}"

@@ -157,7 +157,8 @@ def _calibrate(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from toporepro.report.page import write_page
 
-    write_page(_mapping(options.spec), options.results, options.manifests, options.out)
+    spec, plan = _mapping(options.spec), json.loads(options.plan)
+    write_page(spec, options.results, options.manifests, options.out, plan=plan)
 
 
 def _explorer(options: argparse.Namespace) -> None:
@@ -297,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--spec", required=True, help=_SPEC)
     sub.add_argument("--results", type=Path, required=True, help="results folder of the preset")
     sub.add_argument("--manifests", type=Path, nargs="*", default=[], help="of the jobs to list")
+    sub.add_argument("--plan", default="[]", help="what jobs were to take, as JSON")
     sub.add_argument("--out", type=Path, required=True, help="the report.html to write")
 
     sub = verb("explorer", _explorer, "Write the explorer, a page that shows maps side by side.")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from tests.unit.train.tiny_training import GPT_SPEC, prototypes, sentences, tiny
 
 from toporepro.compress import parameter_count
 from toporepro.config import Resolved, resolve
+from toporepro.cost import plan as module
 from toporepro.cost import storage, work
 from toporepro.cost.estimate import Estimate, Estimator
 from toporepro.cost.plan import Plan, plan, wall_seconds
@@ -218,3 +222,19 @@ def test_seeds_are_a_familys_own_first(verb: Any) -> None:
     assert len(resolve(verb.with_seeds({"preset": "released"}, released, 3), ROOT).models) == len(
         released.models
     )
+
+
+def test_planning_a_run_at_its_start_needs_no_torch() -> None:
+    """The workflow's rules read estimates, which must not slow down its start."""
+    program = "import sys, toporepro.cost.plan; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_report_is_given_a_line_for_each_rule_and_family() -> None:
+    resolved = configured()
+    lines = module.planned(resolved, Estimator(resolved, card="A100", here=True, measured=()))
+    hours = sum(line["hours"] for line in lines)
+    assert hours == pytest.approx(made().gpu_hours)  # one card a job
+    rules = {(line["rule"], line["family"]) for line in lines}
+    families = {model.family for model in resolved.models}
+    assert rules == set(itertools.product(("train_model", "measure_model"), families))

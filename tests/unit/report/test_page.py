@@ -315,3 +315,24 @@ def test_contrast_of_text_and_ground() -> None:
     for ink, ground in pairs:
         high, low = sorted((luminance(ink), luminance(ground)), reverse=True)
         assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
+
+
+def test_what_was_planned_stands_beside_what_was_taken(results: Path) -> None:
+    models = results / "models"
+    made = [
+        manifest(models / f"mlp/tau={tau}/seed=0/weights.manifest.json", "train", wall_seconds=90.0)
+        for tau in ("0", "3")
+    ]
+    plan = [
+        {"rule": "train_model", "family": "mlp", "hours": 0.1, "source": "1 GFLOP/s & more"},
+        {"rule": "train_model", "family": "resnet18", "hours": 9.0, "source": "has not run"},
+        {"rule": "measure_model", "family": "mlp", "hours": 9.0, "source": "has not run"},
+    ]
+    out = results / "report.html"
+    write_page(SPEC, results, made, out, plan=plan)
+    text = Reader(out).text
+    assert "train_model mlp 2 6 min 0 s 3 min 0 s 0.50 1 GFLOP/s & more" in text
+    assert "has not run" not in text
+    write_page(SPEC, results, made, out, plan=[{**plan[0], "hours": None}])
+    assert "train_model mlp 2 – 3 min 0 s – 1 GFLOP/s & more" in Reader(out).text
+    assert "Planned and taken" not in write(results, *made).text

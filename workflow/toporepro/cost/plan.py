@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from toporepro.config import Resolved
 from toporepro.cost import storage, work
@@ -93,6 +94,19 @@ def plan(resolved: Resolved, estimator: Estimator) -> Plan:
     )
 
 
+def planned(resolved: Resolved, estimator: Estimator) -> list[dict[str, Any]]:
+    """The hours of trainings and measurements, for the report to hold against those taken."""
+    return [
+        {
+            "rule": f"{line.rule}_model",
+            "family": line.subject,
+            "hours": line.hours,
+            "source": line.source,
+        }
+        for line in _networks(resolved, estimator)
+    ]
+
+
 def job_counts(resolved: Resolved) -> dict[str, int]:
     """Jobs by rule, of a run from nothing."""
     # Two entries of the same data are prepared once.
@@ -160,6 +174,10 @@ def _lines(resolved: Resolved, estimator: Estimator) -> Iterable[Line]:
         seconds, source = work.preparing_seconds(spec)
         hours = None if seconds is None else seconds / 3600
         yield Line("prepare", name, 1 + parts(spec), hours, 0.0, hours, source)
+    yield from _networks(resolved, estimator)
+
+
+def _networks(resolved: Resolved, estimator: Estimator) -> Iterable[Line]:
     for family in dict.fromkeys(model.family for model in resolved.models):
         mine = [model for model in resolved.models if model.family == family]
         trained = [model for model in mine if model.train.checkpoint is None]

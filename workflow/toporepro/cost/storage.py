@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from toporepro.compress.count import parameter_count
 from toporepro.config import Model
 from toporepro.cost.work import extent, inputs
 from toporepro.models.family import topographic_layers
@@ -62,6 +61,8 @@ def weights(spec: TrainSpec) -> float:
 
 @functools.cache
 def _weights(architecture: str, options: str, taken: AnyInputs | None) -> float:
+    from toporepro.compress.count import parameter_count  # which needs torch
+
     count = parameter_count(architecture, 0.0, options=json.loads(options), inputs=taken)
     return 4.0 * count
 

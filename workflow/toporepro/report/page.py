@@ -11,7 +11,7 @@ from typing import Any
 
 from toporepro.plugins import find
 from toporepro.provenance import intact, progress, write_text
-from toporepro.report import claims, ledger, rulegraph, verdicts
+from toporepro.report import claims, ledger, planned, rulegraph, verdicts
 from toporepro.report.render import p_text, summary
 
 CAPTIONS = Path(__file__).parents[2] / "report"
@@ -46,6 +46,7 @@ def write_page(
     manifests: Sequence[Path],
     out: Path,
     captions: Path = CAPTIONS,
+    plan: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """The verb ``toporepro report``: claims, figures, methods and ledger on one page.
 
@@ -56,6 +57,7 @@ def write_page(
         manifests: of the jobs that the ledger lists.
         out: the HTML to write.
         captions: folder of the figures' captions, in reStructuredText.
+        plan: what jobs were to take (see ``toporepro.report.planned``).
 
     Raises:
         TableError: if the claims are no such table.
@@ -86,6 +88,7 @@ def write_page(
         totals=ledger.totals(jobs),
         energy=ledger.energy(jobs),
         energy_sources=ledger.energy_sources(jobs),
+        plan=planned.compare(plan, jobs),
         measures=_measures(spec["config"].get("measures", {})),
         rules=_rules(read, jobs),
         versions=ledger.versions(read.values()),
