@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.table import add_options, print_faults
+
 ALLOWED_SKIPS = (
     "shared data",  # real datasets that are not part of the repository
     "needs a GPU",
@@ -15,6 +17,10 @@ ALLOWED_SKIPS = (
     "not root",
 )
 _unexpected: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -30,5 +36,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    print_faults(terminalreporter)
     for line in _unexpected:
         terminalreporter.write_line(f"unexpected skip: {line}", red=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Copy
-from tests.faults.conftest import Injected
+from tests.faults.conftest import Injected, digest
 from tests.faults.verbs import Job, job, jobs
 
 pytestmark = pytest.mark.e2e
@@ -119,7 +117,3 @@ def test_a_damaged_result_of_one_measure_is_measured_again(
     assert "checksum is wrong" in done.stderr
     assert digest(table) == before
     injected(damage, "kept result of a measure", 1, "measured again, identical rows")
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.e2e.conftest import Copy
 
@@ -21,6 +24,26 @@ class Job:
 
     verb: str
     command: str
+
+    @property
+    def place(self) -> str:
+        """Where it writes, below the copy: a file, a folder, or a file less its suffix."""
+        words = shlex.split(self.command)
+        return words[words.index("--model" if self.verb == "measure" else "--out") + 1]
+
+    def outputs(self, copy: Copy) -> list[Path]:
+        """Files that its manifest lists, and that, or the one file it writes; it has run."""
+        place = copy.root / self.place
+        folder = place if place.is_dir() else place.parent
+        found = []
+        for record in folder.glob("*.manifest.json"):
+            content = json.loads(record.read_text())
+            named = self.verb != "figure" or record.name == f"{place.name}.manifest.json"
+            if content["verb"] == self.verb and named:
+                both = (folder, folder / "snapshots")
+                found += [at / name for name in content["outputs"] for at in both]
+                found.append(record)
+        return [path for path in found or [place] if path.exists()]
 
     def run(self, copy: Copy) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

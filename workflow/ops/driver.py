@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from toporepro.cards import cards
+from toporepro.provenance import write_json
 
 STATE = Path(".snakemake")
 DRIVER = STATE / "driver.json"
@@ -119,7 +121,17 @@ def _last(path: Path, count: int, containing: str = "") -> list[str]:
 
 
 def run(command: list[str]) -> int:
-    _clear_after_crash(command)
+    """Run Snakemake; its exit status, or 1 at once while another run works in this folder."""
+    owner = _owner()
+    if owner and _lives(owner):
+        since = time.strftime("%H:%M:%S", time.localtime(owner["started"]))
+        print(
+            f"another run (process {owner['pid']}, since {since}) works in this folder: wait for "
+            "its end or stop it; a later start goes on from what it reached",
+            file=sys.stderr,
+        )
+        return 1
+    _clear_after_crash(owner, command)
     with _registered():
         process = subprocess.Popen(command)
         while True:
@@ -130,21 +142,39 @@ def run(command: list[str]) -> int:
 
 @contextlib.contextmanager
 def _registered() -> Iterator[None]:
-    STATE.mkdir(exist_ok=True)
     owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
-    DRIVER.write_text(json.dumps(owner))
+    write_json(DRIVER, owner)
     try:
         yield
     finally:
         DRIVER.unlink(missing_ok=True)
 
 
-def _clear_after_crash(command: list[str]) -> None:
+def _owner() -> dict[str, Any] | None:
+    """Of the run of this machine that works here, or that was killed; ``None`` if there is none."""
+    try:
+        owner: dict[str, Any] = json.loads(DRIVER.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return owner if owner["host"] == socket.gethostname() else None
+
+
+def _lives(owner: dict[str, Any]) -> bool:
+    if owner["pid"] == os.getpid():
+        return False
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    command = Path(f"/proc/{owner['pid']}/cmdline")  # another process may have the number by now
+    return not command.exists() or b"ops" in command.read_bytes()
+
+
+def _clear_after_crash(owner: dict[str, Any] | None, command: list[str]) -> None:
     """Remove the lock of a run of this machine that was killed, and end what it left running."""
-    if not DRIVER.exists():
-        return
-    owner = json.loads(DRIVER.read_text() or "{}")
-    if owner.get("host") != socket.gethostname() or Path(f"/proc/{owner['pid']}").exists():
+    if owner is None:
         return
     _cancel_orphans(owner["started"])
     if (STATE / "locks").exists() and any((STATE / "locks").iterdir()):

@@ -21,17 +21,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit status: 0, 1 for a failure, 2 for a wrong call."""
     options = _parser().parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else arguments
-    with _logging(options.log):
-        try:
-            status: int | None = options.run(options)
-        except KeyboardInterrupt:
-            print("interrupted; the next start goes on from here", file=sys.stderr)
-            return 130
-        except (SpecError, OSError, RuntimeError, ValueError) as error:
-            if options.debug:
-                traceback.print_exc()
-            print(f"toporepro {options.verb}: {error}", file=sys.stderr)
-            return 1
+    try:
+        with _logging(options.log):
+            return _run(options)
+    except OSError as error:  # of the log itself
+        print(f"toporepro {options.verb}: the log cannot be written: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        status: int | None = options.run(options)
+    except KeyboardInterrupt:
+        print("interrupted; the next start goes on from here", file=sys.stderr)
+        return 130
+    except (SpecError, OSError, RuntimeError, ValueError) as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"toporepro {options.verb}: {error}", file=sys.stderr)
+        return 1
     return status or 0
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_jobs_of_the_killed_run_are_ended_and_no_others(
     os.utime(log("before", "older"), (time.time() - 3600,) * 2)
     died(gone(), started=time.time() - 60)
     log("last", "mine")
-    driver._clear_after_crash(["true"])
+    assert driver.run(["true"]) == 0
     assert cancelled() == ["7", "8"]
     assert "the last run was killed; ending its 2 SLURM job(s)" in capsys.readouterr().err
 
@@ -118,16 +119,35 @@ def test_it_waits_until_they_have_ended(driver: Any, slurm: Path, monkeypatch: A
     assert len(pauses) == 3
 
 
-@pytest.mark.parametrize("who", ["alive", "elsewhere"])
-def test_a_driver_that_may_live_is_left_alone(driver: Any, slurm: Path, who: str) -> None:
+def test_the_jobs_of_another_machine_s_run_are_left_alone(driver: Any, slurm: Path) -> None:
     slurm.write_text("mine 7\n")
     log("last", "mine")
-    if who == "alive":
-        died(os.getpid(), started=time.time() - 60)
-    else:
-        died(gone(), host="another", started=time.time() - 60)
-    driver._clear_after_crash(["false"])
+    died(gone(), host="another", started=time.time() - 60)
+    assert driver.run(["true"]) == 0
     assert cancelled() == []
+
+
+@pytest.mark.parametrize("what", ["workflow/ops", "something else"])
+def test_of_two_runs_in_one_folder_the_second_is_refused(
+    driver: Any, slurm: Path, what: str, capsys: Any
+) -> None:
+    """Unless its number is that of another process by now."""
+    slurm.write_text("mine 7\n")
+    log("last", "mine")
+    code = "import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, what]) as process:
+        died(process.pid, started=time.time() - 60)
+        status = driver.run(["touch", "ran"])
+        process.kill()
+    if what == "workflow/ops":
+        assert status == 1
+        assert f"another run (process {process.pid}" in capsys.readouterr().err
+        assert cancelled() == []
+        assert Path(".snakemake/driver.json").exists()
+    else:
+        assert status == 0
+        assert cancelled() == ["7"]
+    assert Path("ran").exists() == (what != "workflow/ops")
 
 
 def test_without_slurm_nothing_is_ended(driver: Any, monkeypatch: Any) -> None:
@@ -140,8 +160,8 @@ def test_the_lock_of_a_killed_run_is_removed(driver: Any, slurm: Path) -> None:
     died(gone())
     Path(".snakemake/locks").mkdir()
     Path(".snakemake/locks/0.input.lock").touch()
-    driver._clear_after_crash(["sh", "-c", 'echo "$@" > unlocked', "snakemake"])
-    assert Path("unlocked").read_text() == "--unlock --quiet\n"
+    assert driver.run(["sh", "-c", 'echo "$@" >> calls', "snakemake"]) == 0
+    assert Path("calls").read_text() == "--unlock --quiet\n\n"
 
 
 def failed(driver: Any, capsys: Any, *blocks: str) -> str:

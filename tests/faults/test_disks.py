@@ -1,0 +1,80 @@
+"""A disk that is full and a folder that cannot be written: one clear error, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Copy
+from tests.faults.conftest import Injected
+from tests.faults.test_kills import STAGES, clear, leftovers, made
+from tests.faults.verbs import Job, job, jobs
+
+pytestmark = pytest.mark.e2e
+FREE = 32 * 1024  # of the full disk: some outputs begin, none of these stages' ends
+
+
+@pytest.fixture(scope="module")
+def copy(finished: Copy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    """A copy of the finished run on a disk of its own."""
+    disk = tmp_path_factory.mktemp("disk")
+    if os.geteuid():
+        pytest.skip("not root: a disk of its own cannot be mounted")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=True)
+    try:
+        shutil.copytree(finished.root, disk / "repository", symlinks=True)
+        yield Copy(disk / "repository")
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture(scope="module")
+def all_jobs(copy: Copy) -> list[Job]:
+    return jobs(copy)
+
+
+def remount(copy: Copy, options: str) -> None:
+    command = ["mount", "-o", f"remount,{options}", str(copy.root.parent)]
+    subprocess.run(command, check=True)
+
+
+def fill(copy: Copy) -> None:
+    used = shutil.disk_usage(copy.root).used
+    remount(copy, f"size={used + FREE}")
+
+
+FAULTS: dict[str, tuple[Callable[[Copy], None], str]] = {
+    "full disk": (fill, "size=16G"),
+    "read-only folder": (lambda copy: remount(copy, "ro"), "rw"),
+}
+WORDS = ("No space left on device", "Read-only file system", "too little", "free")
+
+
+@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_be_written_is_said_and_made_later(
+    fault: str, name: str, copy: Copy, all_jobs: list[Job], injected: Injected
+) -> None:
+    one = job(all_jobs, *STAGES[name])
+    outputs = one.outputs(copy)
+    before = made(outputs)
+    clear(one, outputs)
+    inject, mend = FAULTS[fault]
+    inject(copy)
+    try:
+        done = one.run(copy)
+    finally:
+        remount(copy, mend)
+    assert done.returncode == 1, done.stderr
+    assert any(word in done.stderr for word in WORDS), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path(copy.root, one.place).is_file()
+    assert not leftovers(copy)
+    assert one.run(copy).returncode == 0
+    assert made(outputs) == before
+    injected(fault, name, 1, "one error with the path; afterwards identical files")

@@ -1,0 +1,105 @@
+"""Several at once in one place, and the same work in several ways: one result, or one refusal."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Copy
+from tests.faults.conftest import Injected, digest
+from tests.faults.test_kills import MLP, clear, leftovers, made
+from tests.faults.verbs import Job, job, jobs
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def copy(finished: Copy, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    root = tmp_path_factory.mktemp("together") / "repository"
+    shutil.copytree(finished.root, root, symlinks=True)
+    return Copy(root)
+
+
+@pytest.fixture(scope="module")
+def all_jobs(copy: Copy) -> list[Job]:
+    return jobs(copy)
+
+
+def test_the_second_of_two_drivers_is_refused(copy: Copy, injected: Injected) -> None:
+    before = digest(copy.results / "claims.csv")
+    (copy.results / "claims.csv").unlink()
+    command = [sys.executable, "workflow/ops", "reproduce", "--preset", copy.preset, "--cores", "2"]
+    with subprocess.Popen(
+        command, cwd=copy.root, env=copy.environment(), stdout=subprocess.DEVNULL
+    ) as first:
+        while not (copy.root / ".snakemake" / "driver.json").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        said = copy.ops("reproduce", "--preset", copy.preset, "--cores", "2", status=1)
+    assert "another run (process" in said
+    assert "Traceback" not in said
+    assert first.returncode == 0
+    assert digest(copy.results / "claims.csv") == before
+    injected("two drivers", "one folder", 1, "the second is refused, the first undisturbed")
+
+
+@pytest.mark.parametrize("verb", ["prepare", "measure", "tables", "figure"])
+def test_two_of_one_job_at_once_make_one_result(
+    verb: str, copy: Copy, all_jobs: list[Job], injected: Injected
+) -> None:
+    """As of two users who share their data, or of a cluster's job that was believed dead."""
+    one = job(all_jobs, verb, "digits" if verb == "prepare" else "")
+    outputs = one.outputs(copy)
+    before = made(outputs)
+    clear(one, outputs)
+    both = [one.start(copy), one.start(copy)]
+    for process in both:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+    assert made(outputs) == before
+    assert not leftovers(copy)
+    injected("two at once", verb, 1, "both end with identical files")
+
+
+def test_the_second_of_two_trainings_is_refused(
+    copy: Copy, all_jobs: list[Job], injected: Injected
+) -> None:
+    one = job(all_jobs, "train", MLP)
+    outputs = one.outputs(copy)
+    before = made(outputs)
+    clear(one, outputs)
+    both = [one.start(copy), one.start(copy)]
+    said = [process.communicate()[1] for process in both]
+    ended = sorted(process.returncode for process in both)
+    assert ended in ([0, 0], [0, 1]), said  # both, where the second came after the first's end
+    if ended == [0, 1]:
+        assert sum("trains this model" in text for text in said) == 1, said
+    assert made(outputs) == before
+    assert not leftovers(copy)
+    injected("two at once", "train", 1, "one trains, the other is refused")
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (4, 2)])
+def test_cores_workers_and_folders_change_no_byte(
+    cores: int, workers: int, finished: Copy, tmp_path: Path, injected: Injected
+) -> None:
+    copy = Copy(tmp_path / "elsewhere")
+    ignored = shutil.ignore_patterns("results", "data", ".snakemake")
+    shutil.copytree(finished.root, copy.root, symlinks=True, ignore=ignored)
+    copy.edit("config/config.yaml", "loader_workers: 0", f"loader_workers: {workers}")
+    copy.ops("reproduce", "--preset", copy.preset, "--cores", str(cores))
+    for pattern in ("models/**/*.safetensors", "models/**/*.csv", "tables/*.csv", "claims.csv"):
+        here = {
+            str(path.relative_to(copy.results)): digest(path)
+            for path in copy.results.glob(pattern)
+            if "state" not in path.parts
+        }
+        there = {name: digest(finished.results / name) for name in here}
+        assert here
+        assert here == there
+    injected(f"{cores} core(s), {workers} loader worker(s)", "everything", 1, "identical files")
