@@ -10,7 +10,7 @@ export PYTHON
 # Packages in the user's home must not stand in for the pinned ones.
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help setup reproduce plan lint test bench figure readme brain-score
+.PHONY: help setup reproduce plan lint test audit bench figure readme brain-score
 
 help:
 	@echo "make setup                          install the pinned packages into .venv"
@@ -21,6 +21,7 @@ help:
 	@echo "make readme                         put the demo's table and figure into the README"
 	@echo "make test                           run all tests"
 	@echo "make lint                           ruff, snakefmt, mypy"
+	@echo "make audit                          known vulnerabilities of the pinned packages"
 	@echo "make brain-score                    install Brain-Score's package, in an environment of its own"
 	@echo "make bench                          measure speed beside the peers, into benchmarks/"
 
@@ -42,6 +43,9 @@ readme: setup
 
 lint: setup
 	@ruff check . && ruff format --check . && snakefmt --check Snakefile workflow/rules && mypy
+
+audit: setup
+	@bash tests/audit.sh
 
 test: setup
 	@bash tests/run.sh

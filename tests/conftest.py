@@ -14,6 +14,7 @@ ALLOWED_SKIPS = (
     "no npm",
     "no sshd",
     "no SLURM",
+    "no faketime",
     "not root",
 )
 _unexpected: list[str] = []

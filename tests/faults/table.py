@@ -12,7 +12,25 @@ import pytest
 HEAD = """# Faults injected, and what came of them
 
 *Written by `pytest tests/faults --fault-table docs/faults.md`; every line is a test that passed.*
+`--fault-rounds N` kills each stage N times by each signal, at other moments; `python
+tests/faults/soak.py` trains and measures 200 networks in one workflow. Kills of a push, a pull and
+a cluster's jobs are in `tests/e2e/test_remotes.py` and `test_slurm.py`.
 
+"""
+END = """
+## What is not survived, and why
+
+- **Memory that errs.** A bit that flips in memory while a job computes is in its result; manifests
+  hold what was written, not what should have been.
+- **Someone who means it.** Manifests are no signatures: who changes a result *and* its manifest is
+  found by `git diff` of the record, or by running the job again (on a CPU, to the same bytes).
+- **A disk that lies.** Files are flushed before they get their names; a disk that reports that too
+  early can lose them in a power cut. Their checksums then do not hold, and the job runs again.
+- **A GPU's order of summation.** Interrupted trainings go on to the same bytes on a CPU; on a GPU
+  to the same result within rounding.
+- **Two machines on one folder without locks.** A training's lease is seen by other machines
+  through its heartbeat, which takes a minute; Snakemake's lock keeps a second driver away.
+- **A server that trickles.** A download that never pauses is not given up, however slow it is.
 """
 
 
@@ -46,4 +64,4 @@ def print_faults(terminalreporter: pytest.TerminalReporter) -> None:
     if path:
         lines = ["| fault | where | times | outcome |", "|---|---|---|---|"]
         lines += [f"| {' | '.join(row)} |" for row in rows]
-        path.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+        path.write_text(HEAD + "\n".join(lines) + "\n" + END, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -27,6 +28,8 @@ _PACKAGES = (
     "scikit-learn",
     "matplotlib",
 )
+
+_LATELY = 3600.0  # seconds
 
 
 def sha256(path: Path) -> str:
@@ -76,10 +79,14 @@ def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed onto it on success, removed on failure.
 
     The file is flushed to disk before the rename, so that a power loss leaves the old file or the
-    new one. The temporary name keeps the suffix, by which libraries choose a format.
+    new one. The temporary name keeps the suffix, by which libraries choose a format. What killed
+    processes left of earlier attempts is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    for stale in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
+        if not _is_written(stale):
+            stale.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -87,6 +94,20 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_written(temporary: Path) -> bool:
+    """Whether a process may be at work on it: one of this machine lives, another's wrote lately."""
+    node, _, pid = temporary.name.partition(".partial")[0].rpartition("-")
+    try:
+        if not node.endswith(f".{platform.node()}"):
+            return time.time() - temporary.stat().st_mtime < _LATELY
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, FileNotFoundError, ValueError):
+        return False
+    except PermissionError:  # another user's process
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

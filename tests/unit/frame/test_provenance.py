@@ -1,5 +1,9 @@
 import hashlib
 import json
+import os
+import platform
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +130,25 @@ def test_a_file_without_a_manifest_is_a_persons_own(tmp_path: Path) -> None:
     own = tmp_path / "own.csv"
     own.write_text("1")
     assert provenance.intact(own) == provenance.sha256(own)
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    here = platform.node()
+    left = {
+        f".table.{here}-{ended.pid}.partial.csv": False,
+        f".table.{here}-{os.getpid()}.partial.csv": True,
+        f".tables.{here}-{ended.pid}.partial.csv": True,
+        f".table.{here}-{ended.pid}.partial.png": True,
+        ".table.elsewhere-1.partial.csv": True,
+        ".table.elsewhere-2.partial.csv": False,
+    }
+    for name in left:
+        (tmp_path / name).touch()
+    os.utime(tmp_path / ".table.elsewhere-2.partial.csv", (time.time() - 7200,) * 2)
+    with provenance.atomic(tmp_path / "table.csv") as temporary:
+        temporary.write_text("new")
+        assert {name for name in left if (tmp_path / name).exists()} == {
+            name for name, stays in left.items() if stays
+        }

@@ -1,0 +1,122 @@
+"""Networks that are slow, silent, wrong or hostile: the right bytes, or one error that says why."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Injected
+from tests.unit.data import misbehaving_server as web
+from toporepro.data.fetch import Patience, RemoteFile, fetch
+from toporepro.data.index import DataError
+
+CONTENT = random.Random(7).randbytes(60_000)
+OTHER = bytes(255 - byte for byte in CONTENT)
+PATIENCE = Patience(attempts=4, pause=0, connect=5, stall=0.5, report=60)
+SECRET = "hf_verysecret"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[web.Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with web.serving() as running:
+        yield running
+
+
+def remote(url: str) -> RemoteFile:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    return RemoteFile(name="file.bin", urls=(url,), bytes=len(CONTENT), sha256=digest)
+
+
+def slow(handler: web.Handler) -> None:
+    handler.head(200, Content_Length=len(CONTENT))
+    for start in range(0, len(CONTENT), 6_000):
+        handler.state.closing.wait(0.05)
+        handler.body(CONTENT[start : start + 6_000])
+
+
+def reset(handler: web.Handler) -> None:
+    """Half of it, then no orderly end of the connection."""
+    handler.head(200, Content_Length=len(CONTENT))
+    handler.body(CONTENT[: len(CONTENT) // 2])
+    linger = struct.pack("ii", 1, 0)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    handler.connection.close()
+    handler.hang_up()
+
+
+MENDED: dict[str, list[web.Answer]] = {
+    "slow": [slow],
+    "stalled half-way": [web.stalled(CONTENT, 30_000), web.right(CONTENT)],
+    "reset half-way": [reset, web.right(CONTENT)],
+    "cut half-way": [web.truncated(CONTENT, 30_000), web.right(CONTENT)],
+    "busy (503), then right": [web.status(503), web.right(CONTENT)],
+    "other bytes, then right": [web.right(OTHER), web.right(CONTENT)],
+}
+REFUSED: dict[str, tuple[web.Answer, str]] = {
+    "a page in place of the file": (web.right(b"<html>sign in</html>"), "offers 20 bytes"),
+    "more bytes than announced": (web.endless(CONTENT), "sends more than"),
+    "other bytes": (web.right(OTHER), r"sha256 \w+ found"),
+    "a redirect to a file": (web.redirect("file:///etc/passwd"), "refused"),
+    "a redirect to FTP": (web.redirect("ftp://127.0.0.1/x"), "refused"),
+    "not found": (web.status(404), "404"),
+}
+
+
+@pytest.mark.parametrize("what", MENDED)
+def test_the_right_bytes_come_in_the_end(
+    what: str, server: web.Server, tmp_path: Path, injected: Injected
+) -> None:
+    url = server.put("/a", *MENDED[what])
+    assert fetch(remote(url), tmp_path, patience=PATIENCE).read_bytes() == CONTENT
+    injected("network", what, 1, "the right bytes")
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_wrong_answers_are_refused(
+    what: str, server: web.Server, tmp_path: Path, injected: Injected
+) -> None:
+    answer, says = REFUSED[what]
+    with pytest.raises(DataError, match=says) as caught:
+        fetch(remote(server.put("/a", answer)), tmp_path, patience=PATIENCE)
+    assert "/a" in str(caught.value)
+    assert not (tmp_path / "file.bin").exists()
+    injected("network", what, 1, "refused, the address named")
+
+
+def test_a_proxy_is_used(
+    server: web.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, injected: Injected
+) -> None:
+    url = "http://example.invalid/file.bin"
+    server.answers = {url: [web.right(CONTENT)]}  # a proxy is asked by the whole address
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("http_proxy", server.url)
+    assert fetch(remote(url), tmp_path, patience=PATIENCE).read_bytes() == CONTENT
+    assert [request.path for request in server.requests] == [url]
+    injected("network", "a proxy", 1, "used")
+
+
+@pytest.mark.parametrize("place", ["query", "user"])
+def test_secrets_of_an_address_are_not_repeated(
+    place: str,
+    server: web.Server,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    injected: Injected,
+) -> None:
+    url = server.put(f"/a?token={SECRET}", web.status(403))
+    if place == "user":
+        url = server.put("/a", web.status(403)).replace("http://", f"http://me:{SECRET}@")
+    with pytest.raises(DataError) as caught:
+        fetch(remote(url), tmp_path, patience=PATIENCE)
+    said = str(caught.value) + "".join(capfd.readouterr())
+    assert SECRET not in said
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes()
+    injected("network", f"a secret in an address's {place}", 1, "in no message and no file")
