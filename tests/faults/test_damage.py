@@ -30,6 +30,8 @@ READ = {
     "prepared images": ("data/prepared/digits-*/train_images.npy", "train", "models/mlp/"),
     "labels": ("data/prepared/digits-*/train_labels.npy", "train", "models/mlp/"),
     "index of prepared images": ("data/prepared/digits-*/dataset.json", "train", MLP),
+    "tokens": ("data/prepared/grammar-*/train-00000.bin", "train", "models/nanogpt/"),
+    "index of prepared text": ("data/prepared/grammar-*/dataset.json", "train", "models/nanogpt/"),
     "final weights": (f"results/tiny/{MLP}/weights.safetensors", "measure", MLP),
     "a snapshot": (f"results/tiny/{MLP}/snapshots/01.safetensors", "measure", MLP),
     "a manifest": (f"results/tiny/{MLP}/weights.manifest.json", "measure", MLP),
@@ -70,8 +72,7 @@ def test_damage_is_named_and_nothing_is_made_of_it(
     (path,) = copy.root.glob(pattern)
     reader = job(all_jobs, verb, part)
     if verb == "train":  # what has finished does not read its data again
-        shutil.rmtree(copy.results / MLP.replace("tau=3", "tau=0") / "state", ignore_errors=True)
-        shutil.rmtree(copy.results / MLP / "state", ignore_errors=True)
+        shutil.rmtree(copy.root / reader.place / "state", ignore_errors=True)
     whole = path.read_bytes()
     path.write_bytes(DAMAGES[damage](whole))
     try:
