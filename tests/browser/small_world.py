@@ -142,6 +142,12 @@ def invented(folder: Path, tau: str, seed: int) -> None:
                 values[1] = np.nan
                 units.append(UnitValues(layer, f"selectivity_t.{category}", values))
             units.append(UnitValues(layer, "window_length", generator.uniform(5, 9, count)))
+            words = generator.normal(size=(count, 3))
+            words[:, 1] *= 0.1
+            preferred = np.where(words.max(axis=1) > 0.3, words.argmax(axis=1), np.nan)
+            for number, category in enumerate(("food", "living things", "time")):
+                units.append(UnitValues(layer, f"word_t.{category}", words[:, number]))
+            units.append(UnitValues(layer, "word_preferred", preferred))
         result = Result((Row("mean", "test", "smoothness", 0.5 + seed),), tuple(units))
         found.append(Measured(step, SHEETS, result))
     write_rows(folder / "measures.csv", spec, found)

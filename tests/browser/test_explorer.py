@@ -179,6 +179,31 @@ def test_both_sheets_share_one_scale_and_the_palette(page: Page, world: World) -
     assert len(ticks) >= 3
 
 
+def test_categories_have_names_and_colours_of_their_own(page: Page, world: World) -> None:
+    right = side(page, "Right")
+    choose(right, "Family", "deep")
+    choose(right, "τ", "10")
+    choose(right, "Layer", "late")
+    choose(page, "Quantity", "word_preferred")
+    names = ["Food", "Living things", "Time", "none"]
+    legend = page.get_by_label("Colours of the categories").get_by_role("listitem")
+    expect(legend).to_have_text(names)
+    colours = {
+        name: item.locator("span").evaluate("e => getComputedStyle(e).backgroundColor")
+        for name, item in zip(names, legend.all(), strict=True)
+    }
+    assert len(set(colours.values())) == 4
+    found, seen = pixels(sheet(page, "Right")).reshape(-1, 3), set()
+    for unit in range(15):
+        value = world.value(("deep", "10", 0), LAST, "late", "word_preferred", unit)
+        name = "none" if np.isnan(value) else names[int(value)]
+        assert colours[name] == f"rgb({', '.join(map(str, found[unit]))})"
+        point(page, "Right", unit, (3, 5))
+        assert now(page, "Right") == name
+        seen.add(name)
+    assert len(seen) > 2
+
+
 def test_the_cursor_is_linked_also_between_sheets_of_other_shapes(page: Page) -> None:
     point(page, "Left", 9, (4, 6))
     assert "Unit 9, row 1, column 3" in side(page, "Right").locator(".details").inner_text()

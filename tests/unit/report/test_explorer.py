@@ -160,6 +160,9 @@ def test_quantities_are_described_by_the_measures_that_make_them() -> None:
     assert (selectivity["group"], selectivity["member"]) == ("selectivity_t", "Big things")
     assert found["a_new_one"]["label"] == "A new one"
     assert found["weight"]["index"] == "pixel"
+    words = quantities(["word_preferred", "word_t.time", "word_t.food", "weight"])
+    assert words["word_preferred"]["members"] == ["Food", "Time"]
+    assert words["weight"]["members"] == []
 
 
 @pytest.mark.parametrize("measure", names("measure"))
@@ -167,15 +170,15 @@ def test_what_a_measure_describes_is_well_described(measure: str) -> None:
     for name, quantity in getattr(find("measure", measure), "QUANTITIES", {}).items():
         assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
         assert quantity.label
-        assert quantity.scale in ("size", *PALETTES)
+        assert quantity.scale in ("size", "category", *PALETTES)
+        assert (quantity.scale == "category") == bool(quantity.members)
         assert not quantity.about or quantity.about.endswith(".")
 
 
 def test_palettes_are_the_figures_own_and_even_at_their_ends() -> None:
     found = {name: base64.b64decode(text) for name, text in palettes("cividis").items()}
-    assert {name: len(colours) for name, colours in found.items()} == dict.fromkeys(
-        ("size", "signed", "angle"), 768
-    )
+    lengths = dict.fromkeys(("size", "signed", "angle"), 768)
+    assert {name: len(colours) for name, colours in found.items()} == {**lengths, "category": 24}
     cyclic = np.frombuffer(found["angle"], np.uint8).reshape(256, 3).astype(int)
     assert np.abs(cyclic[0] - cyclic[-1]).max() <= 2, "0° and 180° look alike"
 

@@ -7,7 +7,7 @@ import { Details } from "./details";
 import { forward, networkOf, type Answer, type Network } from "./forward";
 import { Measures } from "./measures";
 import { Pad } from "./pad";
-import { ScaleBar } from "./scalebar";
+import { Legend, ScaleBar } from "./scalebar";
 import { cells, Sheet, tiles, type Point, type Shown } from "./sheet";
 import {
   canDraw,
@@ -132,7 +132,11 @@ export function App() {
               onPlaying={setPlaying}
             />
           )}
-          <ScaleBar range={range} ticks={ticksOf(range)} unit={words.scale === "angle" ? "degrees" : words.unit || words.label} />
+          {words.scale === "category" ? (
+            <Legend names={words.members} />
+          ) : (
+            <ScaleBar range={range} ticks={ticksOf(range)} unit={words.scale === "angle" ? "degrees" : words.unit || words.label} />
+          )}
           {words.about && <p class="soft about">{words.about}</p>}
         </section>
         <div class="sides">

@@ -21,11 +21,13 @@ export interface Family {
 export interface Quantity {
   label: string;
   unit: string;
-  scale: "signed" | "size" | "angle";
+  scale: "signed" | "size" | "angle" | "category";
   index: string;
   about: string;
   group: string;
   member: string;
+  /** Of the scale of categories, their names in the order of their numbers. */
+  members: string[];
 }
 
 /** Layer, stimuli, metric, value. */

@@ -71,7 +71,7 @@ function lines(side: Side, unit: number): [string, string][] {
     const angle = quantity.scale === "angle" || quantity.index.includes("°") ? "°" : "";
     const words = mine.map(([label, value]) => {
       const number = Number.isNaN(value) ? "none" : plain(value);
-      if (!label) return spoken(value, { unit: "", scale: quantity.scale });
+      if (!label) return spoken(value, { ...quantity, unit: "" });
       return `${label}${/^\d+$/.test(label) ? angle : ""}: ${number}`;
     });
     return [`${quantity.label}${unitWords}`, words.join(" · ")];

@@ -1,6 +1,23 @@
-// The colours of both sheets, with their values.
+// The colours of both sheets, with their values or the names of their categories.
 import { useEffect, useRef } from "preact/hooks";
-import { paint, plain, type Range } from "./colours";
+import { colourOf, paint, plain, type Range } from "./colours";
+
+export function Legend({ names }: { names: string[] }) {
+  return (
+    <ul class="legend" aria-label="Colours of the categories">
+      {names.map((name, number) => (
+        <li key={name}>
+          <span style={{ background: `rgb(${colourOf(number).join()})` }} />
+          {name}
+        </li>
+      ))}
+      <li>
+        <span class="none" />
+        none
+      </li>
+    </ul>
+  );
+}
 
 export function ScaleBar({ range, ticks, unit }: { range: Range; ticks: number[]; unit: string }) {
   const canvas = useRef<HTMLCanvasElement>(null);

@@ -11,6 +11,7 @@ const RESPONSE_WORDS: Quantity = {
   about: "Each unit's answer, before its rectifier, to what you draw below.",
   group: RESPONSE,
   member: "",
+  members: [],
 };
 
 export interface Side {

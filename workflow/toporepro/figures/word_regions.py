@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toporepro.figures.inputs import Model, Tables, sheet, shown
 from toporepro.figures.style import legend_below, marker_key, panels, say
+from toporepro.report.colours import CATEGORIES
 from toporepro.report.selection import topographic
 from toporepro.report.tables import natural
 
@@ -24,11 +25,7 @@ CATEGORY = "word_category."
 LAYERS = 4  # columns: layers evenly spaced, the last among them
 MILLISECONDS = 900
 FILM_DPI = 90
-# Okabe & Ito (2008), told apart by colour-blind readers, and a grey for units that prefer none.
-COLOURS = (
-    "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7", "#F0E442", "#000000",
-)  # fmt: skip
-NONE = "#E6E6E6"
+NONE = "#E6E6E6"  # units that prefer no category
 
 
 def models(spec: Mapping[str, Any]) -> list[Model]:
@@ -89,7 +86,7 @@ def _scene(spec: Mapping[str, Any], tables: Tables) -> tuple[Figure, Any, int]:
         figure, ((axes,),) = panels(1)
         say(axes, "no word_preferred in the units of the families shown (rule measure_model)")
         return figure, lambda frame: None, 1
-    colours = ListedColormap([NONE, *COLOURS[: max(1, len(names))]])
+    colours = ListedColormap([NONE, *CATEGORIES[: max(1, len(names))]])
     height, width = next(iter(next(iter(maps.values()))[-1][1].values())).shape
     figure, grid = panels(len(layers), rows=len(maps), width=1.6, height=1.6 * height / width + 0.2)
     images: list[Any] = []
@@ -115,7 +112,7 @@ def _scene(spec: Mapping[str, Any], tables: Tables) -> tuple[Figure, Any, int]:
         axes.set_title(f"layer {_number(layers[place])}", loc="center", fontsize="small")
     key = [
         marker_key(name, "s", colour)  # type: ignore[arg-type]
-        for name, colour in [*zip(names, COLOURS, strict=False), ("none", NONE)]
+        for name, colour in [*zip(names, CATEGORIES, strict=False), ("none", NONE)]
     ]
     half = -(-len(key) // 2)
     legend_below(figure, key[:half], key[half:])

@@ -60,18 +60,21 @@ class Quantity:
         label: its name.
         unit: of its values; "" for pure numbers.
         scale: of its colours: ``signed`` around 0, ``size`` from the least to the largest value,
-            ``angle`` for degrees that begin again at 180.
+            ``angle`` for degrees that begin again at 180, ``category`` for numbers of categories.
         index: what its index counts: words for a slider; or ``pixel``, where the values of a unit
             are an image as the network takes it; or ``rank``, where they are numbers of images of
             the set that the measure's option ``stimuli`` names; "" for single values.
         about: a sentence on how to read it.
+        members: with ``category``, the quantity whose names after the dot are numbered, in
+            alphabetical order.
     """
 
     label: str
     unit: str = ""
-    scale: Literal["signed", "size", "angle"] = "signed"
+    scale: Literal["signed", "size", "angle", "category"] = "signed"
     index: str = ""
     about: str = ""
+    members: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,12 @@ QUANTITIES = {
         unit="d′",
         about="Difference of the means in standard deviations.",
     ),
+    "subclass_t": Quantity(
+        label="Selectivity to sub-classes",
+        unit="t",
+        index="sub-class (its number in the data)",
+        about="Welch's t of one sub-class against the others.",
+    ),
 }
 PAIR_BASE = 1000  # a pair (i, j) of sub-classes has the index 1000 i + j
 _FEWEST_SUBCLASSES = 4

@@ -33,8 +33,9 @@ QUANTITIES = {
     ),
     "word_preferred": Quantity(
         label="Preferred words",
-        scale="size",
-        about="Number of the category of largest t, where that passes the threshold.",
+        scale="category",
+        about="The category of largest t, where that passes the threshold.",
+        members="word_t",
     ),
 }
 CATEGORY = "word_category."  # a curve per category, whose index is its number
@@ -146,7 +147,7 @@ def _rows(
 
 
 def _lists(subject: TextSubject, options: Options) -> dict[str, list[str]]:
-    """Category → its words; a word of two categories is in neither."""
+    """Category → its words, by the name; a word of two categories is in neither."""
     if options.words == "wordnet":
         lists: dict[str, list[str]] = json.loads(_LISTS.read_text())["categories"]
     else:
@@ -162,7 +163,7 @@ def _lists(subject: TextSubject, options: Options) -> dict[str, list[str]]:
         name: [word for word in dict.fromkeys(words) if every.count(word) == 1]
         for name, words in lists.items()
     }
-    kept = {name: words for name, words in kept.items() if len(words) >= 2}
+    kept = {name: words for name, words in sorted(kept.items()) if len(words) >= 2}
     if len(kept) < 2:
         raise SpecError(
             f"word_categories.words={options.words!r}: {subject.text.index} names no classes of "

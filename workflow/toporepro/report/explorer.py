@@ -21,6 +21,7 @@ from toporepro.measure.result import Quantity
 from toporepro.paths import ModelPaths
 from toporepro.plugins import find, names
 from toporepro.provenance import progress, sha256, write_manifest, write_text
+from toporepro.report.colours import CATEGORIES
 from toporepro.report.pieces import Piece, fitting, pieces
 from toporepro.report.showing import drawing, pictures, second_layer
 from toporepro.report.tables import read_measures
@@ -99,12 +100,12 @@ def write_explorer(
         "about": spec["about"],
         "families": {
             name: {
-                "label": family["label"],
+                "label": spec["families"][name]["label"],
                 "layers": layers[name],
                 "drawing": drawings.get(name),
                 "pictures": _set(spec["shown"].get(name, {})),
             }
-            for name, family in spec["families"].items()
+            for name in dict.fromkeys(family for family, _, _ in spec["models"])
             if layers[name]
         },
         "quantities": quantities(piece.quantity for piece in found),
@@ -157,37 +158,47 @@ def looks() -> dict[str, str]:
     return {path.name: sha256(path) for path in (TEMPLATE, BUNDLE, STYLE)}
 
 
-def quantities(found: Iterable[str]) -> dict[str, dict[str, str]]:
+def quantities(found: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What readers are told of each quantity, in the order of the measures that make them.
 
     Returns:
         name → the fields of ``measure.result.Quantity``, and ``group`` and ``member``, which are
-        what stands before and after its dot. Of a quantity that no measure describes, the label is
-        its name.
+        what stands before and after its dot; ``members`` are the categories' names. Of a quantity
+        that no measure describes, the label is its name.
     """
+    found = sorted(set(found))
     known: dict[str, Quantity] = {}
     for measure in names("measure"):
         known |= getattr(find("measure", measure), "QUANTITIES", {})
     places = {name: place for place, name in enumerate(known)}
     described = {}
-    for name in sorted(set(found), key=lambda one: (places.get(_group(one), len(known)), one)):
+    for name in sorted(found, key=lambda one: (places.get(_group(one), len(known)), one)):
         group = _group(name)
         quantity = known.get(group) or Quantity(label=_words(group))
         member = _words(name.removeprefix(f"{group}.")) if name != group else ""
-        described[name] = {**asdict(quantity), "group": group, "member": member}
+        members = [
+            _words(one.partition(".")[2]) for one in found if _group(one) == quantity.members
+        ]
+        more = {"group": group, "member": member, "members": members}
+        described[name] = {**asdict(quantity), **more}
     return described
 
 
 def palettes(sequential: str) -> dict[str, str]:
-    """256 colours of each scale, as base64 of red, green and blue."""
+    """256 colours of each scale, those of categories one by one, as base64 of red, green, blue."""
     import matplotlib
     import numpy as np
+    from matplotlib.colors import to_rgb
 
-    def colours(name: str) -> str:
-        rgb = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
-        return base64.b64encode(np.round(255 * rgb).astype(np.uint8).tobytes()).decode()
-
-    return {scale: colours(name) for scale, name in {"size": sequential, **PALETTES}.items()}
+    scales = {
+        scale: matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
+        for scale, name in {"size": sequential, **PALETTES}.items()
+    }
+    scales["category"] = np.array([to_rgb(colour) for colour in CATEGORIES])
+    return {
+        scale: base64.b64encode(np.round(255 * rgb).astype(np.uint8).tobytes()).decode()
+        for scale, rgb in scales.items()
+    }
 
 
 def _measures(
