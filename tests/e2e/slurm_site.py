@@ -104,6 +104,19 @@ class Site:
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.folder / "spool" / node)  # or a new slurmd would take up its jobs
 
+    def revive_node(self, node: str) -> None:
+        """Start a node that SLURM has given up, and wait until it has no jobs of before.
+
+        What should have killed them while it was away reaches it once it answers again.
+        """
+        wait_for(node, lambda: "down" in self._says(node), 90)
+        self.start_node(node)
+        wait_for(node, lambda: self._says(node) == "idle")
+        time.sleep(4)
+
+    def _says(self, node: str) -> str:
+        return self.ask("sinfo", "-hNn", node, "-o", "%T").strip()
+
     def stop(self) -> None:
         with contextlib.suppress(OSError, subprocess.SubprocessError, TimeoutError):
             self.ask("scancel", "--signal=KILL", "--full", "--user=root")
@@ -130,6 +143,9 @@ class Site:
         """State and comment (rule and wildcards) of every job so far, by its number."""
         lines = self.ask("squeue", "-h", "--states=all", "-o", "%i|%T|%k").splitlines()
         return {number: (state, about) for number, state, about in (x.split("|") for x in lines)}
+
+    def state(self, job: str) -> str:
+        return self.jobs()[job][0]
 
     def _spawn(self, name: str, *command: str) -> None:
         log = (self.folder / "log" / f"{name}.out").open("ab")
