@@ -7,6 +7,7 @@ smaller of two ratios: of the cards' peak arithmetic, and of their memory bandwi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def read_benchmarks(folder: Path) -> tuple[Measured, ...]:
 def gpu_rate(architecture: str, card: str, measured: Iterable[Measured]) -> Rate:
     """Of one card, named as in ``CARDS``."""
     for line in measured:
-        if line.architecture == architecture and card in line.device.replace(" ", "-"):
+        if line.architecture == architecture and _card(line.device) == card:
             return Rate(line.per_second, True, f"measured on {line.device}, {line.day}")
     named = architecture if architecture in _PUBLISHED else _LIKE.get(architecture, "resnet50")
     tflops, run = _PUBLISHED[named]
@@ -96,6 +97,12 @@ def gpu_rate(architecture: str, card: str, measured: Iterable[Measured]) -> Rate
     factor = min(new.tflops / old.tflops, new.bandwidth / old.bandwidth)
     words = f"{tflops * factor:.0f} TFLOP/s on {card}, from {run}"
     return Rate(tflops * factor * 1e12, False, words)
+
+
+def _card(device: str) -> str:
+    """The name in ``CARDS`` that fits a device's own the most closely; "" if none does."""
+    words = set(re.split(r"[ -]", device))
+    return max((name for name in CARDS if set(name.split("-")) <= words), key=len, default="")
 
 
 def core_rate(architecture: str, measured: Iterable[Measured]) -> Rate:
