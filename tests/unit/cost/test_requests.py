@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from toporepro.config import ConfigError, Resolved, resolve
 from toporepro.cost.estimate import Estimator
@@ -96,6 +98,20 @@ def test_cores_are_those_that_compute_and_those_that_load() -> None:
         model = resolved.model("resnet50", "1", 0)
         estimator = Estimator(resolved, card="A100", here=False, measured=())
         assert estimator.cores(model, training=True) == cores
+
+
+def test_the_sites_of_the_page_on_clusters_ask_for_what_it_says() -> None:
+    page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    first, second = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    ask = asked(first["machine"], "resnet50", "1", "0")
+    assert (ask["gpu"], ask["gpu_model"], ask["nodes"]) == (8, "a100", 2)
+    assert asked(first["machine"], "resnet18", "1", "0")["gpu"] == 1
+    ask = asked(second["machine"], "resnet50", "1", "0")
+    assert (ask["gpu"], ask["gres"], ask["nodes"]) == (0, "gpu:v100:1", 1)
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    for site in (first, second):
+        # An entry replaces the profile's whole block: what is not the site's own must stay in it.
+        assert set(profile["default-resources"]) <= set(site["default-resources"])
 
 
 @pytest.mark.parametrize(
