@@ -65,6 +65,13 @@ def preset(hub: Hub) -> tuple[dict[str, object], torch.nn.Module]:
                 },
                 **common,
             },
+            "resnet18_untrained": {
+                "like": "resnet18",
+                "label": "ResNet-18 (untrained)",
+                "control": "untrained",
+                "taus": [0],
+                "checkpoints": {0: {"untrained": True, **shape}},
+            },
             "resnet18_torchvision": {
                 "label": "ResNet-18 (a substitute)",
                 "architecture": "resnet18",
@@ -115,7 +122,7 @@ def released(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     content, squeeze = preset(hub)
     (copy.root / PRESET).write_text(yaml.safe_dump(content, allow_unicode=True))
     torch.save({"model": squeeze.state_dict()}, copy.root / "my squeeze.pt")
-    assert copy.jobs()["convert_checkpoint"] == 4
+    assert copy.jobs()["convert_checkpoint"] == 5
     assert "train_model" not in copy.jobs()
     copy.first_output = copy.reproduce()
     return copy
@@ -137,6 +144,25 @@ def test_every_network_is_measured_and_nothing_is_trained(released: Copy) -> Non
         assert found["images"] == "40"
     assert table(released, "history") == []
     assert released.jobs() == {}
+
+
+def test_an_untrained_network_is_a_control_of_the_published_ones(released: Copy) -> None:
+    rows = [row for row in table(released, "measures") if row["family"] == "resnet18_untrained"]
+    assert {row["step"] for row in rows} == {"0"}
+    smoothness = [r for r in rows if (r["metric"], r["layer"]) == ("smoothness_minus_null", "mean")]
+    with (released.results / "claims.csv").open(newline="", encoding="utf-8") as file:
+        judged = {row["id"]: row for row in csv.DictReader(file)}
+    assert not any(name.endswith("/resnet18_untrained") for name in judged)
+    ours = judged["untrained_not_smooth/resnet18"]["ours"]
+    largest = [
+        float(row["value"])
+        for row in table(released, "measures")
+        if (row["family"], row["tau"], row["metric"], row["layer"])
+        == ("resnet18", "1", "smoothness_minus_null", "mean")
+    ]
+    if largest[0] > 0:  # else a ratio would say nothing
+        ratio = float(smoothness[0]["value"]) / largest[0]
+        assert ours.startswith(f"{ratio:.2f} ×")
 
 
 def test_definitions_are_calibrated_on_what_is_there(released: Copy) -> None:

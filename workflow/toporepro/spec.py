@@ -20,7 +20,7 @@ from toporepro.codec import encode as encode
 from toporepro.codec import flatten as flatten
 from toporepro.codec import nearest as nearest
 
-Control = Literal["none", "random_labels", "topoloss_only", "small"]
+Control = Literal["none", "random_labels", "topoloss_only", "small", "untrained"]
 
 
 def canonical_tau(tau: object) -> str:
@@ -249,6 +249,7 @@ class CheckpointSpec:
     Attributes:
         url: where they are published; fetched once, into ``data/checkpoints``.
         file: or a file that is there already, relative to the repository.
+        untrained: or none: the weights that the architecture starts from, drawn by the seed.
         sha256: of that file, in hexadecimal: all of it, or its first 8 digits or more.
         key: entry of the file that holds the weights; left out, the whole file or its ``model``.
         steps: optimiser steps behind the weights, where known; 1 says no more than *trained*.
@@ -259,6 +260,7 @@ class CheckpointSpec:
 
     url: str | None = None
     file: str | None = None
+    untrained: bool = False
     sha256: str | None = None
     key: str | None = None
     steps: int = 1
@@ -271,7 +273,8 @@ class CheckpointSpec:
     vocabulary: int = 50257
 
     def __post_init__(self) -> None:
-        _require((self.url is None) != (self.file is None), "a checkpoint has a url or a file")
+        sources = (self.url is not None) + (self.file is not None) + self.untrained
+        _require(sources == 1, "a checkpoint has a url or a file, or is `untrained`")
         schemes = ("http://", "https://")
         _require(
             self.url is None or self.url.startswith(schemes),

@@ -99,6 +99,22 @@ def test_maps_stand_side_by_side_on_one_scale(tables: Tables) -> None:
     assert "layer layer3, n = 32 units" in selectivity_maps.facts(spec(["0", "5"]), tables)[0]
 
 
+def test_untrained_networks_of_their_own_family_stand_first(tables: Tables) -> None:
+    known = spec(["0", "5"])
+    apart = {**known["families"]["net"], "label": "Apart", "control": "untrained", "taus": ["0"]}
+    known["families"]["apart"] = {**apart, "control_of": "net"}
+    first = [("apart", "0", 0), ("net", "0", 0), ("net", "5", 0)]
+    assert selectivity_maps.models(known) == first
+    units = tables.units[(tables.units.tau == "0") & (tables.units.step == 0)]
+    units.assign(family="apart").to_parquet(tables.folder / "apart.parquet", index=False)
+    files = (*tables.unit_files, tables.folder / "apart.parquet")
+    with style.theme(style.Style()):
+        picture = selectivity_maps.draw(
+            known, Tables(tables.folder, files, None, selectivity_maps.QUANTITIES)
+        )
+    assert picture.axes[0].get_title(loc="left") == "Apart\nuntrained"
+
+
 def test_points_are_pairs_of_subclasses(tables: Tables) -> None:
     with style.theme(style.Style()):
         picture = subclass_similarity.draw(spec(["0", "5"]), tables)

@@ -41,6 +41,19 @@ def test_a_checkpoint_takes_the_place_of_a_recipe() -> None:
     assert resolved.model("mlp", "0", 0).train.checkpoint is None
 
 
+def test_an_untrained_control_of_published_networks() -> None:
+    control = {
+        "like": "theirs",
+        "label": "Untrained",
+        "control": "untrained",
+        "taus": [0],
+        "checkpoints": {0: {"untrained": True}},
+    }
+    resolved = tiny(families={**published(), "untrained": control})
+    assert resolved.model("untrained", "0", 0).train.checkpoint == CheckpointSpec(untrained=True)
+    assert resolved.families(["untrained"])["untrained"]["control_of"] == "theirs"
+
+
 def test_a_recipe_may_say_how_images_are_shown() -> None:
     recipe = {"test_pixels": 28, "channels_last": True}
     found = tiny(families=published(recipe=recipe)).model("theirs", "1", 0).train.recipe
@@ -59,6 +72,12 @@ def test_a_recipe_may_say_how_images_are_shown() -> None:
         ({"checkpoints": {1: {"url": URL, "sha256": "xyz"}}}, "8 to 64 hexadecimal digits"),
         ({"checkpoints": {1: {"url": URL, "uri": 1}}}, "uri: unknown key; did you mean url"),
         ({"checkpoints": {1: {"file": "f", "mean": [0.5]}}}, "one value for each of 3 channels"),
+        ({"checkpoints": {1: {"untrained": True, "file": "f"}}}, "or is `untrained`"),
+        ({"control": "untrained"}, "`untrained` where all checkpoints are"),
+        (
+            {"checkpoints": {0.5: {"url": URL}, 1: {"untrained": True}}},
+            "`untrained` where all checkpoints are",
+        ),
         ({"checkpoints": {}}, "families.theirs.recipe.optimizer: missing"),
         (
             {"checkpoints": {}, "recipe": {**vars(NOT_TRAINED)}},

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from torch import nn
 
 from toporepro import models
 from toporepro.models.checkpoint import CheckpointError
+from toporepro.models.family import build
+from toporepro.models.inputs import Inputs
 from toporepro.models.published import fitted, network
 from toporepro.models.torch_files import Hollow, read_weights
+from toporepro.paths import ModelPaths
 from toporepro.spec import NOT_TRAINED, CheckpointSpec, DataSpec, TopoSpec, TrainSpec
-from toporepro.train.convert import convert_file
+from toporepro.train.convert import convert, convert_file
 
 CLASSES = 12
 
@@ -79,6 +83,24 @@ def test_the_checkpoint_knows_where_it_is_from(tmp_path: Path) -> None:
     found = models.read_metadata(tmp_path / "ours.safetensors")
     assert (found.spec, found.step) == (spec, 110_000)
     assert (found.inputs.height, found.inputs.classes) == (32, CLASSES)
+
+
+def test_an_untrained_network_is_what_its_training_would_start_from(tmp_path: Path) -> None:
+    spec = replace(
+        spec_of("resnet18"),
+        checkpoint=CheckpointSpec(untrained=True, classes=CLASSES, height=32, width=32),
+    )
+    for place in ("one", "another"):
+        convert(spec, tmp_path, tmp_path / "lock.json", ModelPaths(tmp_path / place))
+    one, another = (ModelPaths(tmp_path / place).weights for place in ("one", "another"))
+    assert one.read_bytes() == another.read_bytes()
+    assert models.read_metadata(one).step == 0
+    start = build(spec, Inputs(channels=3, height=32, width=32, classes=CLASSES))
+    for name, tensor in models.load(one).state_dict().items():
+        torch.testing.assert_close(tensor, start.state_dict()[name], rtol=0, atol=0)
+    assert not (tmp_path / "lock.json").exists()
+    with pytest.raises(CheckpointError, match="an untrained network has no file"):
+        convert_file(spec, tmp_path / "there.pt", tmp_path / "ours.safetensors")
 
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}

@@ -142,11 +142,13 @@ def _checkpoints(where: str, family: Family, taus: tuple[str, ...]) -> dict[str,
             f"{where}.recipe.{trained[0]}: networks with `checkpoints` are not trained; "
             f"their recipe says how images are shown: {', '.join(_SHOWING)}"
         )
-    if family.control != "none":
+    if family.control not in ("none", "untrained"):
         raise ConfigError(f"{where}.control: networks with `checkpoints` are no controls")
     lacking = [tau for tau in taus if tau not in found]
     if lacking:
         raise ConfigError(f"{place}: none for τ = {', '.join(lacking)} of `taus`")
+    if any(found[tau].untrained != (family.control == "untrained") for tau in taus):
+        raise ConfigError(f"{where}.control: `untrained` where all checkpoints are, and only there")
     return found
 
 

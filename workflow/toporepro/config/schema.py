@@ -44,7 +44,8 @@ class Family:
     """Another family whose entries hold where this one says nothing."""
     control: Control = "none"
     """`random_labels`; `topoloss_only` for TopoLoss without a task; `small` for a network that was
-    trained with as few parameters as compression leaves another."""
+    trained with as few parameters as compression leaves another; `untrained` where `checkpoints`
+    are."""
     claimed: bool = True
     """Whether claims are about it: an ablation is there to be looked at."""
     layers: tuple[str, ...] | None = None

@@ -15,7 +15,13 @@ from toporepro.figures.style import (
     say,
     tau_colour,
 )
-from toporepro.report.selection import Family, controls_of, final, topographic
+from toporepro.report.selection import (
+    Family,
+    controls_of,
+    final,
+    topographic,
+    untrained_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +49,8 @@ def draw_families(
             say(panel, f"no {label.lower()} of {name} (rule measure_model)")
             continue
         places = {tau: place for place, tau in enumerate(family.taus)}
-        untrained = rows[(rows.family == name) & (rows.step == 0)]
+        untrained = rows[rows.family.isin(untrained_of(known, name)) & (rows.step == 0)]
+        untrained = untrained[untrained.tau.isin(list(places))]
         panel.scatter(
             [places[tau] for tau in untrained.tau], untrained.value, s=36, facecolor="none",
             edgecolor=GREY, linewidth=1.0, zorder=2,

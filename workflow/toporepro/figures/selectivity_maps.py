@@ -34,8 +34,14 @@ Column = tuple[str, str, int]  # family, τ, step
 
 
 def models(spec: Mapping[str, Any]) -> list[Model]:
-    """Models whose units are drawn."""
-    return first_seeds(spec)
+    """Models whose units are drawn: untrained ones, where they are families of their own, first."""
+    apart = [
+        (name, tau, min(family.seeds))
+        for name, family in shown(spec).items()
+        if family.control == "untrained"
+        for tau in family.taus
+    ]
+    return [*apart, *first_seeds(spec)]
 
 
 def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
@@ -124,7 +130,7 @@ def _one_layer(units: pd.DataFrame) -> pd.DataFrame:
 def _columns(spec: Mapping[str, Any], units: pd.DataFrame) -> list[Column]:
     """Family, τ and step of the networks that have maps: untrained, then τ in order."""
     found: list[Column] = []
-    for family, tau, _ in first_seeds(spec):
+    for family, tau, _ in models(spec):
         rows = units[(units.family == family) & (units.tau == tau)]
         found += [(family, tau, int(step)) for step in sorted(rows.step.unique())]
     return found

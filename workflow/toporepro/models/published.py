@@ -28,12 +28,12 @@ _RENAMED = (
 _SHOWN = 4
 
 
-def network(spec: TrainSpec, file: Path) -> tuple[nn.Module, AnyInputs]:
+def network(spec: TrainSpec, file: Path | None) -> tuple[nn.Module, AnyInputs]:
     """The network of a spec with the weights of its checkpoint, in evaluation mode.
 
     Args:
         spec: with a ``checkpoint``.
-        file: the checkpoint's file.
+        file: the checkpoint's file; ``None`` for an untrained one.
 
     Raises:
         CheckpointError: if the file cannot be read safely, or holds another network.
@@ -42,6 +42,8 @@ def network(spec: TrainSpec, file: Path) -> tuple[nn.Module, AnyInputs]:
     checkpoint = spec.checkpoint
     if checkpoint is None:
         raise CheckpointError(f"{file}: the spec names no checkpoint")
+    if (file is None) != checkpoint.untrained:
+        raise CheckpointError(f"{file}: an untrained network has no file, and every other has one")
     language = inputs_of(spec.architecture) is TextInputs
     inputs = (
         text_inputs(spec, checkpoint.vocabulary)
@@ -54,6 +56,8 @@ def network(spec: TrainSpec, file: Path) -> tuple[nn.Module, AnyInputs]:
         )
     )
     module = build(spec, inputs)
+    if file is None:
+        return module.eval(), inputs
     weights = read_weights(file, checkpoint.key)
     if language:
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from toporepro.report import statistics
-from toporepro.report.selection import Family, final, networks, topographic
+from toporepro.report.selection import Family, final, networks, topographic, untrained_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +137,8 @@ def by_seed(
 ) -> dict[int, dict[str, float]]:
     """seed → τ → value, of the fully trained networks or of step 0."""
     rows = networks(world.measures, metric)
-    rows = rows[rows.family == name]
+    names = untrained_of(world.families, name) if untrained else [name]
+    rows = rows[rows.family.isin(names)]
     rows = rows[rows.step == 0] if untrained else final(rows)
     table: dict[int, dict[str, float]] = {}
     for seed, tau, value in zip(rows.seed, rows.tau, rows.value, strict=True):

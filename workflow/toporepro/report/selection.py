@@ -69,6 +69,12 @@ def controls_of(known: Mapping[str, Family], name: str) -> dict[str, Family]:
     }
 
 
+def untrained_of(known: Mapping[str, Family], name: str) -> list[str]:
+    """Families with untrained networks of family ``name``: itself, and controls made of them."""
+    controls = controls_of(known, name).items()
+    return [name, *(other for other, family in controls if family.control == "untrained")]
+
+
 def networks(measures: pd.DataFrame, metric: str) -> pd.DataFrame:
     """One row per network and step with the value of ``metric``.
 

@@ -93,10 +93,10 @@ def quiet_ratio(world: World, claim: Claim, name: str) -> Evidence:
     """``metric`` of τ = 0 (``state: trained`` or ``untrained``) over that of the largest τ."""
     metric, largest = claim.options["metric"], world.families[name].taus[-1]
     untrained = claim.options["state"] == "untrained"
-    if "0" not in world.families[name].taus or float(largest) == 0:
-        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset", applies=False)
     trained = by_seed(world, name, metric)
     quiet = by_seed(world, name, metric, untrained=untrained)
+    if ("0" not in world.families[name].taus and not quiet) or float(largest) == 0:
+        return Evidence(missing=f"{name} needs τ = 0 and a τ > 0 in the preset", applies=False)
     ratios = [
         _ratio(row["0"], _at(trained, seed, largest)) for seed, row in quiet.items() if "0" in row
     ]

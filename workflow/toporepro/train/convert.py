@@ -17,7 +17,9 @@ from toporepro.train.history import COLUMNS
 
 
 def convert(spec: TrainSpec, raw: Path, lock: Path, out: ModelPaths) -> None:
-    """Fetch a checkpoint where needed, check it, and write the network and its empty history.
+    """Write the network of a checkpoint, fetched where needed and checked, and an empty history.
+
+    Of an ``untrained`` one the weights are those that its training would start from.
 
     Args:
         spec: with a ``checkpoint``.
@@ -34,22 +36,24 @@ def convert(spec: TrainSpec, raw: Path, lock: Path, out: ModelPaths) -> None:
     checkpoint = spec.checkpoint
     if checkpoint is None:
         raise SpecError("checkpoint: missing; a network without one is trained")
-    file, pin = bring(checkpoint, raw, lock)
-    module, inputs = network(spec, file)
-    models.save(out.weights, module, spec, inputs, checkpoint.steps)
+    source = None if checkpoint.untrained else bring(checkpoint, raw, lock)
+    module, inputs = network(spec, source[0] if source else None)
+    steps = checkpoint.steps if source else 0
+    models.save(out.weights, module, spec, inputs, steps)
     write_text(out.history, ",".join(COLUMNS) + "\n")
     write_manifest(
         verb="convert",
         spec=asdict(spec),
         modules=stage_modules("convert", f"models.{spec.architecture}"),
-        inputs=[file],
+        inputs=[source[0]] if source else [],
         outputs=[out.weights, out.history],
         seed=spec.seed,
         wall_seconds=time.monotonic() - started,
-        extra={"published": {"url": checkpoint.url, **asdict(pin)}},
+        extra={"published": {"url": checkpoint.url, **asdict(source[1])}} if source else {},
     )
     count = sum(parameter.numel() for parameter in module.parameters())
-    progress(f"{file}: {spec.architecture} with {count:,} parameters, in {out.weights}")
+    made_of = source[0] if source else "untrained"
+    progress(f"{made_of}: {spec.architecture} with {count:,} parameters, in {out.weights}")
 
 
 def convert_file(spec: TrainSpec, file: Path, out: Path) -> None:
