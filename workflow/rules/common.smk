@@ -89,9 +89,10 @@ class Fields:
         return self._fields(tuple(wildcards)).get(key, "")
 
     def __iter__(self):
-        return iter(
-            [lambda wildcards, key=key: self(key, wildcards) for key in self.keys]
-        )
+        fields = [lambda wildcards, key=key: self(key, wildcards) for key in self.keys]
+        # A job without some field has an empty value; with one for all, the first family that
+        # brings a field of its own changes nothing for the others.
+        return iter([*fields, lambda wildcards: ""])
 
     def spec(self, wildcards):
         return Untracked(encode(self.jobs[tuple(wildcards)]))
