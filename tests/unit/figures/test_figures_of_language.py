@@ -64,6 +64,21 @@ def test_the_same_tables_give_the_same_bytes(root: Path, tmp_path: Path, name: s
             assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["blimp_vs_smoothness", "language_dimensionality", "compression", "integration_windows",
+     "word_regions"],
+)  # fmt: skip
+def test_a_preset_whose_text_is_absent_still_draws(root: Path, name: str) -> None:
+    spec = {**SPEC, "families": {}}
+    assert needs(name, spec).models == ()
+    data = Tables(root / "tables", (), PUBLISHED, getattr(find("figures", name), "QUANTITIES", ()))
+    with style.theme(style.style_of(spec)):
+        module = find("figures", name)
+        texts(module.draw(spec, data))
+        assert module.facts(spec, data)
+
+
 def test_minimal_pairs_over_smoothness(root: Path) -> None:
     picture = drawn(root, "blimp_vs_smoothness")
     axes = panel(picture, "Ours: NanoGPT")

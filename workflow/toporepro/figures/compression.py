@@ -48,12 +48,10 @@ PUBLISHED = (
 PRINTED = {0.0: 124.4e6, 0.2: 118.1e6, 0.5: 109.7e6, 0.8: 101.5e6}  # parameters, in that figure
 # Method → line style and name.
 STYLES: dict[str, tuple[Any, str]] = {
-    "sheet": ("-", "sheet"),
-    "l1": ("--", "pruned"),
-    "sheet_sorted": (":", "sorted"),
+    "sheet": ("-", "sheet down-sampled"),
+    "l1": ("--", "weights pruned"),
+    "sheet_sorted": (":", "sheet sorted first (τ = 0)"),
 }
-
-
 SMALL = (0, (6, 2, 1, 2, 1, 2))
 
 
@@ -190,6 +188,6 @@ def _methods() -> list[Line2D]:
     return [
         *(Line2D([], [], color="0.3", linestyle=line, label=label)
           for line, label in STYLES.values()),
-        Line2D([], [], color=GREY, linestyle="-.", label="silenced"),
-        Line2D([], [], color="0.3", linestyle=SMALL, label="small"),
+        Line2D([], [], color=GREY, linestyle="-.", label="layers silenced"),
+        Line2D([], [], color="0.3", linestyle=SMALL, label="small network"),
     ]  # fmt: skip

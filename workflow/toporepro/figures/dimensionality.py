@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TITLE = "Effective dimensionality against performance and smoothness"
 ORDER = 4
+TASK = "classification"
 TABLES = ("measures", "published")
 SUFFIXES = ("png", "svg")
 ED = "effective_dimensionality"

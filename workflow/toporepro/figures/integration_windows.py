@@ -25,8 +25,8 @@ PURE = 0.05  # as in measure.integration_windows: an exponent without a part of 
 WIDTH = 1.05  # inches of a map
 HIGH = 98  # percentile at which colours end
 MAPS = (
-    ("window_a", "Reds", "Exponent a of the power law"),
-    ("window_b", "Greens", "Exponent b of the exponential"),
+    ("window_a", "Reds", "Exponent a of the power law\n(grey: units without that part)"),
+    ("window_b", "Greens", "Exponent b of the exponential\n(grey: units without that part)"),
 )
 
 
@@ -52,8 +52,9 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
     layers = sorted(units.layer.unique(), key=natural)
     height, width = sheet(_of(units[units.layer == layers[0]], found[0])).shape
     figure, grid = panels(
-        len(layers), rows=2 * len(found), width=WIDTH, height=WIDTH * height / width + 0.12
+        len(layers), rows=2 * len(found), width=WIDTH, height=WIDTH * height / width, beside=1.1
     )
+    figure.set_figheight(figure.get_figheight() + 0.9)  # of the two scales
     kept = {quantity: _kept(units, quantity) for quantity, _, _ in MAPS}
     scales = []
     for number, (quantity, colours, label) in enumerate(MAPS):

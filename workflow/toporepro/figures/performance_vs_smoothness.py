@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TITLE = "Performance against smoothness"
 ORDER = 1
+TASK = "classification"
 TABLES = ("measures", "published")
 SUFFIXES = ("png", "svg")
 X, Y = "smoothness", "accuracy"

@@ -113,9 +113,18 @@ def marker_key(label: str, marker: str, colour: RGB = GREY, hollow: bool = False
 
 
 def panels(
-    count: int, *, rows: int = 1, width: float = 3.1, height: float = 2.7, wrap: int = 3
+    count: int,
+    *,
+    rows: int = 1,
+    width: float = 3.1,
+    height: float = 2.7,
+    wrap: int = 3,
+    beside: float = 0.0,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of ``count`` columns in each of ``rows`` rows; a single row wraps after ``wrap``.
+
+    Args:
+        beside: inches for names of the rows.
 
     Returns:
         The axes, as ``rows`` lists of ``count``; sizes are in inches.
@@ -124,7 +133,7 @@ def panels(
 
     columns = min(count, wrap) if rows == 1 else count
     lines = math.ceil(count / columns) if rows == 1 else rows
-    figure = Figure(figsize=(columns * width, lines * height + 0.5), layout="constrained")
+    figure = Figure(figsize=(columns * width + beside, lines * height + 0.5), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     if rows > 1:
         return figure, [list(line) for line in grid]

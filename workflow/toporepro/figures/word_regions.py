@@ -88,7 +88,9 @@ def _scene(spec: Mapping[str, Any], tables: Tables) -> tuple[Figure, Any, int]:
         return figure, lambda frame: None, 1
     colours = ListedColormap([NONE, *CATEGORIES[: max(1, len(names))]])
     height, width = next(iter(next(iter(maps.values()))[-1][1].values())).shape
-    figure, grid = panels(len(layers), rows=len(maps), width=1.6, height=1.6 * height / width + 0.2)
+    figure, grid = panels(
+        len(layers), rows=len(maps), width=1.6, height=1.6 * height / width, beside=1.5
+    )
     images: list[Any] = []
     labels = []
     for line, ((name, tau, _), of) in zip(grid, maps.items(), strict=True):
