@@ -47,7 +47,7 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
         rows = rows.assign(pair_accuracy=100 * rows.pair_accuracy)
         taus += scatter_family(panel, rows, X, Y, style)
         at_least(panel, LEAST_SPAN, horizontal=False)
-        panel.set(xlabel=label, ylabel=f"Minimal pairs right (%)\n{shown_pairs(tables.measures)}")
+        panel.set(xlabel=label, ylabel=pairs_label(tables))
     keys = [marker_key(text, marker) for text, marker in paper.LANGUAGE_MARKS.values()]
     keys.append(Line2D([], [], color=GREY, linewidth=1, linestyle="--", label="Topoformer"))
     legend_below(figure, tau_key(taus, style), keys)
@@ -76,3 +76,9 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
             "checkpoints: compare shapes, not values."
         )
     return lines
+
+
+def pairs_label(tables: Tables) -> str:
+    """What an axis of right answers is called."""
+    pairs = shown_pairs(tables.measures)
+    return f"{pairs} accuracy (%)" if pairs == "BLiMP" else f"Minimal pairs of “{pairs}” right (%)"

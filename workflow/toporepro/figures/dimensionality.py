@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from toporepro.figures import published as paper
@@ -28,47 +29,82 @@ TASK = "classification"
 TABLES = ("measures", "published")
 SUFFIXES = ("png", "svg")
 ED = "effective_dimensionality"
-# The published panel, its abscissa, and ours with its axis label.
-ROWS = (
-    ("vision_ed_vs_accuracy", "imagenet_top1_pct", "accuracy", "Test accuracy (%)"),
-    ("vision_ed_vs_smoothness", "smoothness", "smoothness", "Smoothness (ours)"),
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Networks of one task.
+
+    Attributes:
+        task: as the names of the paper's panels begin.
+        marks: their markers, by family.
+        panel, theirs: end of the name of the panel over performance, and its abscissa.
+        metric: our performance, from 0 to 1.
+        label: of its axis.
+    """
+
+    task: str
+    marks: Mapping[str, tuple[str, str]]
+    panel: str
+    theirs: str
+    metric: str
+    label: Callable[[Tables], str]
+
+    @property
+    def rows(self) -> tuple[tuple[str, str, str], ...]:
+        """Of each row the published panel, its abscissa, and ours."""
+        return (
+            (f"{self.task}_ed_vs_{self.panel}", self.theirs, self.metric),
+            (f"{self.task}_ed_vs_smoothness", "smoothness", "smoothness"),
+        )
+
+
+VISION = Kind(
+    task="vision",
+    marks=paper.MARKS,
+    panel="accuracy",
+    theirs="imagenet_top1_pct",
+    metric="accuracy",
+    label=lambda tables: "Test accuracy (%)",
 )
 
 
-def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
-    """Above over accuracy, below over smoothness; the paper's points first, then each family."""
+def draw(spec: Mapping[str, Any], tables: Tables, kind: Kind = VISION) -> Figure:
+    """Above over performance, below over smoothness; the paper's points first, then each family."""
     style, known = style_of(spec), topographic(shown(spec))
     figure, grid = panels(1 + len(known), rows=2)
     taus: list[str] = []
-    for line, (panel, theirs, ours, label) in zip(grid, ROWS, strict=True):
-        # Each row has the networks whose abscissa is known: not all have an accuracy.
+    for line, (panel, theirs, ours) in zip(grid, kind.rows, strict=True):
+        performance = ours == kind.metric
+        # Each row has the networks whose abscissa is known: not all have a performance.
         data = joined(tables.measures, (ours, ED))
-        if ours == "accuracy":
-            data = data.assign(accuracy=100 * data.accuracy)
+        if performance:
+            data = data.assign(**{ours: 100 * data[ours]})
         taus += paper.scatter(
-            line[0], tables.published, ("dimensionality", panel), theirs, ED, style
+            line[0], tables.published, ("dimensionality", panel), theirs, ED, style, kind.marks
         )
         if tables.published is not None:
             points = published_points(tables.published, panel, "dimensionality")
-            line[0].set_title(f"Published (ImageNet)\n{printed(points, theirs)}")
+            line[0].set_title(f"{line[0].get_title('left')}\n{printed(points, theirs)}")
         for axes, (name, family) in zip(line[1:], known.items(), strict=True):
             rows = data[data.family == name]
-            axes.set_title(f"Ours: {family.label}\n{printed(_means(rows, ours), ours)}")
             if not len(rows):
                 axes.set_title(f"Ours: {family.label}")
                 say(axes, f"no {ours} and {ED} of {name} (rule measure_model)")
                 continue
+            axes.set_title(f"Ours: {family.label}\n{printed(seed_means(rows, (ours, ED)), ours)}")
             taus += scatter_family(axes, rows, ours, ED, style)
             at_least(axes, rows[ED].mean() / 2, horizontal=False)
-            if ours == "accuracy":
+            if performance:
                 at_least(axes, LEAST_SPAN, horizontal=True)
+            label = kind.label(tables) if performance else "Smoothness (ours)"
             axes.set(xlabel=label, ylabel=paper.LABELS[ED])
-    keys = [marker_key(label, marker) for label, marker in paper.MARKS.values()]
+    keys = [marker_key(label, marker) for label, marker in kind.marks.values()]
     legend_below(figure, tau_key(taus, style), keys)
     return figure
 
 
-def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
+def facts(spec: Mapping[str, Any], tables: Tables, kind: Kind = VISION) -> list[str]:
     """Data, n, R and P of each panel."""
     lines = [
         "R is Pearson's over the networks with τ > 0 (baselines and competitors left out), P "
@@ -76,19 +112,19 @@ def facts(spec: Mapping[str, Any], tables: Tables) -> list[str]:
     ]
     if tables.published is not None:
         found = [
-            f"{what} {printed(published_points(tables.published, panel, 'dimensionality'), x)}"
-            for what, (panel, x, _, _) in zip(("accuracy", "smoothness"), ROWS, strict=True)
+            f"{panel.rpartition('_')[2]} "
+            f"{printed(published_points(tables.published, panel, 'dimensionality'), theirs)}"
+            for panel, theirs, _ in kind.rows
         ]
         lines.append(f"Published points: {'; '.join(found)}.")
-    means = {x: _means(joined(tables.measures, (x, ED)), x) for _, _, x, _ in ROWS}
+    means = {x: seed_means(joined(tables.measures, (x, ED)), (x, ED)) for _, _, x in kind.rows}
     for name, family in topographic(shown(spec)).items():
-        found = [f"{x} {printed(rows[rows.family == name], x)}" for x, rows in means.items()]
+        found = [
+            f"{x.replace('_', ' ')} {printed(rows[rows.family == name], x)}"
+            for x, rows in means.items()
+        ]
         lines.append(f"{family.label}, means over seeds: {'; '.join(found)}.")
     return lines
-
-
-def _means(rows: pd.DataFrame, x: str) -> pd.DataFrame:
-    return seed_means(rows, (x, ED))
 
 
 def printed(points: pd.DataFrame, x: str) -> str:
