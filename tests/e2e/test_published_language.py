@@ -41,7 +41,7 @@ pytestmark = [
 PRESET = "tests/presets/published_language.yaml"
 FAMILY = "nanogpt"
 PADDED = 50304
-SHARDS = 3
+SHARDS = 4
 
 
 def theirs(seed: int) -> Any:
@@ -136,16 +136,18 @@ def released(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Copy:
         command, cwd=copy.root, env=copy.environment(), start_new_session=True
     )
     deadline = time.monotonic() + 240
-    while not parts(copy):
-        assert time.monotonic() < deadline, "no part was prepared"
+    while len(parts(copy)) < 2:
+        assert time.monotonic() < deadline, "no two parts were prepared"
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in parts(copy)}
-    assert 0 < len(kept) < SHARDS
+    # On one core, the job of the first part has ended by then; that of the second may have not.
+    made = {path: path.stat().st_mtime_ns for path in parts(copy)}
+    first = min(made, key=lambda path: made[path])
+    assert len(made) < SHARDS
     copy.first_output = copy.reproduce()
-    assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "made again"
+    assert first.stat().st_mtime_ns == made[first], "made again"
     return copy
 
 
