@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import finished, fresh
+from tests.e2e.conftest import Copy, finished, fresh
+from tests.faults.verbs import Job, jobs
 
 __all__ = ["finished", "fresh"]
 
@@ -23,6 +25,19 @@ def injected(record_property: Callable[[str, object], None]) -> Injected:
         record_property("fault", (fault, where, times, outcome))
 
     return note
+
+
+@pytest.fixture(scope="module")
+def copy(finished: Copy, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy of the finished run, for what a module does to it."""
+    root = tmp_path_factory.mktemp("faults") / "repository"
+    shutil.copytree(finished.root, root, symlinks=True)
+    return Copy(root)
+
+
+@pytest.fixture(scope="module")
+def all_jobs(copy: Copy) -> list[Job]:
+    return jobs(copy)
 
 
 def digest(path: Path) -> str:

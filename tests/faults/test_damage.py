@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected, digest
-from tests.faults.verbs import Job, job, jobs
+from tests.faults.verbs import Job, job
 
 pytestmark = pytest.mark.e2e
 MLP = "models/mlp/tau=3/seed=0"
@@ -44,19 +44,6 @@ READ = {
     "a picture": ("results/tiny/figures/dimensionality.svg", "report", ""),
     "facts of a figure": ("results/tiny/figures/dimensionality.json", "report", ""),
 }
-
-
-@pytest.fixture(scope="module")
-def copy(finished: Copy, tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """A copy of the finished run, to be damaged."""
-    root = tmp_path_factory.mktemp("damaged") / "repository"
-    shutil.copytree(finished.root, root, symlinks=True)
-    return Copy(root)
-
-
-@pytest.fixture(scope="module")
-def all_jobs(copy: Copy) -> list[Job]:
-    return jobs(copy)
 
 
 # A bit of a manifest that no reader asks for, such as a package's version, is nothing to refuse.

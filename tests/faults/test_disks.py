@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected
 from tests.faults.test_kills import STAGES, clear, leftovers, made
-from tests.faults.verbs import Job, job, jobs
+from tests.faults.verbs import Job, job
 
 pytestmark = pytest.mark.e2e
 FREE = 32 * 1024  # of the full disk: some outputs begin, none of these stages' ends
@@ -31,11 +31,6 @@ def copy(finished: Copy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         yield Copy(disk / "repository")
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-@pytest.fixture(scope="module")
-def all_jobs(copy: Copy) -> list[Job]:
-    return jobs(copy)
 
 
 def remount(copy: Copy, options: str) -> None:

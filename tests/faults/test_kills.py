@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected, digest
-from tests.faults.verbs import Job, job, jobs
+from tests.faults.verbs import Job, job
 
 pytestmark = pytest.mark.e2e
 MLP, GPT = "models/mlp/tau=3/seed=0", "models/nanogpt/tau=1/seed=0"
@@ -46,19 +46,6 @@ class Stage:
     outputs: list[Path]
     seconds: float
     made: dict[Path, str]
-
-
-@pytest.fixture(scope="module")
-def copy(finished: Copy, tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """A copy of the finished run, in which jobs run and die."""
-    root = tmp_path_factory.mktemp("killed") / "repository"
-    shutil.copytree(finished.root, root, symlinks=True)
-    return Copy(root)
-
-
-@pytest.fixture(scope="module")
-def all_jobs(copy: Copy) -> list[Job]:
-    return jobs(copy)
 
 
 @pytest.fixture(scope="module")

@@ -13,21 +13,9 @@ import pytest
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected, digest
 from tests.faults.test_kills import MLP, clear, leftovers, made
-from tests.faults.verbs import Job, job, jobs
+from tests.faults.verbs import Job, job
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def copy(finished: Copy, tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    root = tmp_path_factory.mktemp("together") / "repository"
-    shutil.copytree(finished.root, root, symlinks=True)
-    return Copy(root)
-
-
-@pytest.fixture(scope="module")
-def all_jobs(copy: Copy) -> list[Job]:
-    return jobs(copy)
 
 
 def test_the_second_of_two_drivers_is_refused(copy: Copy, injected: Injected) -> None:
