@@ -45,6 +45,23 @@ def test_accuracies_lie_between_chance_and_ceiling(demo: Copy) -> None:
     assert all(0.3 < accuracy < 0.95 for accuracy in found)
 
 
+def test_sheets_of_language_keep_what_was_learnt(demo: Copy) -> None:
+    with (demo.results / "tables" / "measures.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["family"] == "nanogpt"]
+    last = max(int(row["step"]) for row in rows)
+    found = {
+        (row["tau"], row["metric"], float(row["sparsity"])): float(row["value"])
+        for row in rows
+        if int(row["step"]) == last and row["layer"] in ("", "mean")
+    }
+    assert found["5", "smoothness_minus_null", 0] > 0.3 + found["0", "smoothness_minus_null", 0]
+    rise = {
+        tau: found[tau, "loss.sheet", 0.8] - found[tau, "loss.sheet", 0] for tau in ("0", "1", "5")
+    }
+    assert rise["0"] > 1 > 0.4 > max(rise["1"], rise["5"])
+    assert all(found[tau, "pair_accuracy", 0] > 0.6 for tau in ("0", "1", "5"))
+
+
 def test_pages_figures_and_controls_are_there(demo: Copy) -> None:
     assert {path.name for path in (demo.results / "models").iterdir()} == {
         "mlp",
