@@ -236,8 +236,8 @@ def test_calibrated_smoothness_loses_its_warning(demo: Path) -> None:
 def test_printed_correlations_stand_over_the_published_panels(demo: Path) -> None:
     titles = [panel.get_title(loc="left") for panel in drawn(demo, "dimensionality").axes]
     assert "R = 0.63, P = 0.067, n = 9" in titles[0]
-    assert "R = −0.85, P = 0.0034, n = 9" in titles[3]
-    assert "n = 4" in titles[1]
+    assert "R = −0.85, P = 0.0034, n = 9" in titles[1]
+    assert "n = 4" in titles[2]
 
 
 def test_without_accuracy_dimensionality_still_stands_over_smoothness(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_curves_end_where_training_does(demo: Path) -> None:
     axes = drawn(demo, "training_curves").axes
     assert len(axes) == 6
     assert len(axes[0].lines) == 10
-    assert axes[4].lines[0].get_ydata()[-1] == pytest.approx(80)
+    assert axes[2].lines[0].get_ydata()[-1] == pytest.approx(80)
     assert all(len(line.get_xdata()) <= 120 for panel in axes for line in panel.lines)
 
 

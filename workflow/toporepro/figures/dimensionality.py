@@ -70,11 +70,12 @@ VISION = Kind(
 
 
 def draw(spec: Mapping[str, Any], tables: Tables, kind: Kind = VISION) -> Figure:
-    """Above over performance, below over smoothness; the paper's points first, then each family."""
+    """Left over performance, right over smoothness; the paper's points first, then each family."""
     style, known = style_of(spec), topographic(shown(spec))
-    figure, grid = panels(1 + len(known), rows=2)
+    figure, grid = panels(len(kind.rows), rows=1 + len(known), width=4)
     taus: list[str] = []
-    for line, (panel, theirs, ours) in zip(grid, kind.rows, strict=True):
+    columns = zip(*grid, strict=True)
+    for line, (panel, theirs, ours) in zip(columns, kind.rows, strict=True):
         performance = ours == kind.metric
         # Each row has the networks whose abscissa is known: not all have a performance.
         data = joined(tables.measures, (ours, ED))

@@ -28,25 +28,25 @@ POINTS = 120  # per curve: more cannot be told apart at this width
 
 
 def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
-    """One column per family, one line per network; seeds of one τ share its colour."""
+    """One row per family, one line per network; seeds of one τ share its colour."""
     style, known = style_of(spec), topographic(shown(spec))
     history = tables.history
-    figure, grid = panels(max(1, len(known)), rows=len(ROWS) + 1, width=3.4, height=2.1)
+    figure, grid = panels(len(ROWS) + 1, rows=max(1, len(known)), height=2.1)
     taus: list[str] = []
-    for column, (name, family) in enumerate(known.items()):
+    for line, (name, family) in zip(grid, known.items(), strict=False):
         rows = history[history.family == name]
         taus += list(rows.tau.unique())
-        grid[0][column].set_title(family.label)
+        line[0].set_title(family.label)
         text = rows["test_accuracy"].isna().all() and rows["test_loss"].notna().any()
         judged = TEST_LOSS if text else ACCURACY
-        for line, (metric, factor, label) in zip(grid, (*ROWS, judged), strict=True):
+        for axes, (metric, factor, label) in zip(line, (*ROWS, judged), strict=True):
             if rows[metric].notna().any():
                 for (tau, _), one in rows.groupby(["tau", "seed"], sort=False):
-                    _curve(line[column], one, metric, factor, tau_colour(str(tau), style))
-                line[column].set_xlim(left=0)
-                line[column].set(xlabel="Epoch" if metric == judged[0] else "", ylabel=label)
+                    _curve(axes, one, metric, factor, tau_colour(str(tau), style))
+                axes.set_xlim(left=0)
+                axes.set(xlabel="Epoch", ylabel=label)
             else:
-                say(line[column], f"no {metric} of {name} (rule train_model)")
+                say(axes, f"no {metric} of {name} (rule train_model)")
     legend_below(figure, tau_key(taus, style, line=True))
     return figure
 
