@@ -75,9 +75,25 @@ def test_track_commits_its_own_files_alone_and_tells_what_they_weigh(origin: Cop
 
 
 def test_dvc_shows_metrics_and_parameters(origin: Copy) -> None:
-    assert "accuracy test" in origin.run("dvc", "metrics", "show")
+    shown = origin.run("dvc", "metrics", "show")
+    assert "claims.not comparable" in shown
+    assert "networks.mlp.tau=3.seed=0.accuracy test" in shown
+    assert "morans_i" not in shown, "headlines alone"
     assert "mlp" in origin.run("dvc", "params", "diff", "--all", "HEAD~1", "HEAD")
     origin.run("dvc", "status", "results/tiny/record/dvc.yaml")
+
+
+def test_dvc_plots_a_panel_per_family(origin: Copy, tmp_path: Path) -> None:
+    origin.run("dvc", "plots", "show", "--out", str(tmp_path))
+    page = (tmp_path / "index.html").read_text()
+    _, _, content = page.partition("var spec = ")
+    spec, _ = json.JSONDecoder().raw_decode(content)
+    assert spec["facet"]["field"] == "family"
+    assert spec["spec"]["encoding"]["color"]["field"] == "tau"
+    assert "<DVC_METRIC" not in page
+    rows = spec["data"]["values"]
+    assert {row["family"] for row in rows} >= {"mlp", "resnet18", "nanogpt"}
+    assert {"step", "loss", "seed", "rev"} <= rows[0].keys()
 
 
 def test_a_restored_clone_has_nothing_left_to_do(origin: Copy, restored: Copy) -> None:

@@ -11,7 +11,7 @@ import csv
 import json
 import math
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,7 +71,9 @@ def write(jobs: list[Job], resolved: Resolved) -> dict[Path, Kept]:
     write_json(place / "index.json", {"preset": resolved.name, "files": content})
     parameters = {**asdict(resolved.preset), "code": _code(jobs)}
     write_text(place / "params.yaml", yaml.safe_dump(_plain(parameters), allow_unicode=True))
-    write_json(place / "metrics.json", metrics(resolved.paths.table("measures")))
+    found = metrics(resolved.paths.table("measures"))
+    write_json(place / "metrics.json", found)
+    write_json(place / "headlines.json", headlines(found, resolved.paths.claims))
     shutil.copy2(resolved.paths.table("history"), place / "history.csv")
     write_text(place / "dvc.yaml", yaml.safe_dump(DESCRIBED, sort_keys=False))
     return listed
@@ -80,11 +82,22 @@ def write(jobs: list[Job], resolved: Resolved) -> dict[Path, Kept]:
 # No stages: Snakemake runs the workflow; DVC shows and compares what came of it.
 DESCRIBED = {
     "params": ["params.yaml"],
-    "metrics": ["metrics.json"],
+    "metrics": ["headlines.json"],
     "plots": [
-        {"history.csv": {"x": "step", "y": "loss", "title": "Training loss"}},
+        {
+            "history.csv": {
+                "x": "step",
+                "y": "loss",
+                "title": "Training loss",
+                "template": "training",  # .dvc/plots/training.json
+            }
+        },
     ],
 }
+HEADLINES = (
+    *("accuracy test", "loss validation"),
+    *("smoothness_minus_null test", "smoothness_minus_null validation"),
+)
 
 
 def read(resolved: Resolved) -> dict[Path, Kept] | None:
@@ -114,6 +127,19 @@ def metrics(table: Path) -> dict[str, Any]:
             place = nested.setdefault(family, {}).setdefault(tau, {}).setdefault(seed, {})
             place[f"{metric} {stimuli}".strip()] = value
     return nested
+
+
+def headlines(every: Mapping[str, Any], claims: Path) -> dict[str, Any]:
+    """Few enough for a table in a terminal: how many claims have which verdict, and HEADLINES."""
+    with claims.open(newline="", encoding="utf-8") as file:
+        verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
+    networks: dict[str, Any] = {}
+    for family, taus in every.items():
+        for tau, seeds in taus.items():
+            for seed, values in seeds.items():
+                kept = {name: values[name] for name in HEADLINES if name in values}
+                networks.setdefault(family, {}).setdefault(tau, {})[seed] = kept
+    return {"claims": dict(sorted(verdicts.items())), "networks": networks}
 
 
 def cost(listed: Mapping[Path, Kept]) -> list[tuple[str, int, int]]:
