@@ -39,8 +39,9 @@ class Scale:
     @classmethod
     def of(cls, units: Tensor) -> Scale:
         """units: (stimuli, units or voxels)."""
-        mean = units.double().mean(dim=0)
-        variance = units.double().var(dim=0, correction=0)
+        exact = units.double()
+        mean = exact.mean(dim=0)
+        variance = exact.var(dim=0, correction=0)
         live = torch.from_numpy(live_units(mean.cpu().numpy(), variance.cpu().numpy())).to(
             mean.device
         )
@@ -138,18 +139,18 @@ class HeldOut:
     def interval(self, draws: int, seed: Sequence[int]) -> tuple[float, float]:
         """Ends of the score's 95 % bootstrap interval over stimuli (percentiles)."""
         generator, count = np.random.default_rng(seed), len(self.responses)
-        x, y = (side.double() for side in (standard(self.foretold), standard(self.responses)))
+        x, y = standard(self.foretold), standard(self.responses)
+        products = torch.cat([x * y, x.square(), y.square()], dim=1)
         scores = []
         for start in range(0, draws, _DRAWS):
             some = generator.integers(count, size=(min(_DRAWS, draws - start), count))
             times = np.stack([np.bincount(row, minlength=count) for row in some])
+            # Means are near 0, so that single precision loses nothing in the differences.
             weight = torch.from_numpy(times / count).to(x)
             mean_x, mean_y = weight @ x, weight @ y
-            covariance = weight @ (x * y) - mean_x * mean_y
-            spread = (weight @ x.square() - mean_x.square()) * (
-                weight @ y.square() - mean_y.square()
-            )
-            r = covariance / spread.clamp(min=1e-24).sqrt()
-            scores.append(r.mean(dim=1).cpu().numpy())
+            both, of_x, of_y = (weight @ products).chunk(3, dim=1)
+            spread = (of_x - mean_x.square()) * (of_y - mean_y.square())
+            r = (both - mean_x * mean_y) / spread.clamp(min=1e-24).sqrt()
+            scores.append(r.double().mean(dim=1).cpu().numpy())
         low, high = np.quantile(np.concatenate(scores) / self._ceiling, [0.025, 0.975])
         return float(low), float(high)
