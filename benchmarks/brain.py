@@ -59,6 +59,7 @@ def main() -> None:
     for name, default in (("images", 10_000), ("voxels", 10_000), ("units", 512)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
+    torch.set_num_threads(1)  # as a job has them, unless its preset gives it more
     generator = np.random.default_rng(1)
     units = generator.standard_normal((given.images, given.units), dtype=np.float32)
     options = brain.Options()
