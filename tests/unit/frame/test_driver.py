@@ -136,6 +136,8 @@ def test_of_two_runs_in_one_folder_the_second_is_refused(
     log("last", "mine")
     code = "import time; time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, what]) as process:
+        while b"sleep" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.01)  # until then it is still a copy of this process
         died(process.pid, started=time.time() - 60)
         status = driver.run(["touch", "ran"])
         process.kill()
