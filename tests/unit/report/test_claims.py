@@ -511,3 +511,16 @@ def test_reading_what_is_no_table_of_claims(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a\n1\n")
     with pytest.raises(tables.TableError, match="not a table of claims"):
         claims.read_claims(tmp_path / "other.csv")
+
+
+def test_a_table_cut_anywhere_is_told_by_its_line(tmp_path: Path) -> None:
+    whole = (ROOT / "docs/record/claims.csv").read_bytes()
+    rows = len(claims.read_claims(ROOT / "docs/record/claims.csv"))
+    path, refused = tmp_path / "claims.csv", 0
+    for cut in range(len(whole) - 1200, len(whole) - 1, 7):
+        path.write_bytes(whole[:cut])
+        try:
+            assert len(claims.read_claims(path)) <= rows
+        except tables.TableError as error:
+            refused += "claims.csv, line" in str(error)
+    assert refused > 50

@@ -185,12 +185,19 @@ def read_claims(path: Path) -> list[Row]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, strict=True)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise TableError(f"{path}: not a table of claims")
             return [{key: _value(key, text) for key, text in row.items()} for row in reader]
     except OSError as error:
         raise TableError(f"{path}: {error.strerror}") from None
+    except TableError:
+        raise
+    except (csv.Error, TypeError, ValueError) as error:  # a row cut short has no text there
+        raise TableError(
+            f"{path}, line {reader.line_num}: not a row of claims ({error}); the table was damaged "
+            "after it was made: delete it and run again"
+        ) from None
 
 
 def _value(key: str, text: str) -> Any:
