@@ -99,7 +99,14 @@ def main() -> int:
 
     options = parser.parse_args()
     os.chdir(Path(__file__).parents[2])
-    return options.run(options)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print(f"{options.verb}: interrupted; start it again to go on", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"{options.verb}: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

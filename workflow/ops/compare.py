@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import yaml
@@ -45,11 +44,11 @@ def compare(revision: str, preset: str, out: Path | None) -> int:
     name = commit.decode().strip()
     root = resolved.paths.root
     claims = (Path("files") / root / "claims.csv").as_posix()
-    read = ("index.json", "metrics.json", "params.yaml", claims)
+    read = (record.INDEX, "metrics.json", "params.yaml", claims)
     then = {path: _git("show", f"{name}:{(place / path).as_posix()}") for path in read}
     now = {path: (place / path).read_bytes() for path in read if (place / path).exists()}
-    if then["index.json"] is None or "index.json" not in now:
-        which = f"commit {name[:10]}" if then["index.json"] is None else "the working tree"
+    if then[record.INDEX] is None or record.INDEX not in now:
+        which = f"commit {name[:10]}" if then[record.INDEX] is None else "the working tree"
         print(
             f"compare: {which} has no record of {resolved.name}; one is made by "
             f"`python workflow/ops track --preset {preset} --commit`",
@@ -64,7 +63,7 @@ def compare(revision: str, preset: str, out: Path | None) -> int:
             ("Parameters", "params.yaml", _yaml),
         )
     }
-    pictures = list(_pictures(name, place, then["index.json"], now["index.json"]))
+    pictures = list(_pictures(name, place, then[record.INDEX], now[record.INDEX]))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         preset=resolved.name,
@@ -115,7 +114,8 @@ def _differences(then: dict[str, str], now: dict[str, str]) -> Iterator[Differen
 
 def _pictures(commit: str, place: Path, then: bytes, now: bytes) -> Iterator[tuple[str, str, str]]:
     """Title, and both pictures as data URIs ("" where there is none)."""
-    listed: dict[str, Any] = {**json.loads(then)["files"], **json.loads(now)["files"]}
+    where = str(place / record.INDEX)
+    listed = record.files_in(then, f"{where} of {commit[:10]}") | record.files_in(now, where)
     for name in sorted(path for path in listed if path.endswith(".png")):
         before = _git("show", f"{commit}:{(place / 'files' / name).as_posix()}")
         current = place / "files" / name

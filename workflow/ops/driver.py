@@ -83,7 +83,11 @@ def unfinished(preset: str, *targets: str) -> str:
 
 def failures(log: Path | None) -> int:
     """Print what failed, the last lines of each log, and how to go on."""
-    log = log or max((STATE / "log").glob("*.snakemake.log"), key=lambda p: p.stat().st_mtime)
+    logs = (STATE / "log").glob("*.snakemake.log")
+    log = log or max(logs, key=lambda path: path.stat().st_mtime, default=None)
+    if log is None:
+        print("failures: there is no log; nothing has run in this folder yet", file=sys.stderr)
+        return 1
     failed = _failed(log.read_text(encoding="utf-8", errors="replace"))
     print(f"\n{len(failed)} job(s) failed; what they had reached is kept.")
     for name, why, logs in failed:

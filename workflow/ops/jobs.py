@@ -16,6 +16,7 @@ from toporepro.codec import encode, flatten
 from toporepro.config import resolve
 from toporepro.config.pages import explorer_spec
 from toporepro.config.resolve import Resolved
+from toporepro.config.validate import ConfigError
 from toporepro.data.scatter import plugins as prepare_modules
 from toporepro.figures.run import needs
 from toporepro.paths import manifest, prepared_name
@@ -75,9 +76,27 @@ class Made:
 
 
 def configured(preset: str) -> Resolved:
-    """The configuration of a preset, with the user's differences from it."""
-    content = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8")) or {}
-    return resolve({**content, "preset": preset})
+    """The configuration of a preset, with the user's differences from it.
+
+    Raises:
+        ConfigError: if there is no such preset, or one of the two files cannot be used.
+    """
+    return resolve({**mapping(Path("config/config.yaml")), "preset": preset})
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """What a YAML file holds.
+
+    Raises:
+        ConfigError: if that is no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a mapping is needed")
+    return content
 
 
 def jobs_of(resolved: Resolved) -> list[Job]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from jobs import mapping
 from toporepro.cards import cards
 from toporepro.config import Resolved, resolve
 from toporepro.cost.estimate import Estimator
@@ -84,10 +83,10 @@ def duration(seconds: float) -> str:
 
 
 def _content(preset: str, profile: str) -> dict[str, Any]:
-    content = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8")) or {}
+    content = mapping(Path("config/config.yaml"))
     machine = Path("workflow/profiles", profile, "machine.yaml")
     if machine.exists():
-        content |= yaml.safe_load(machine.read_text(encoding="utf-8"))
+        content |= mapping(machine)
     return {**content, "preset": preset}
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import driver
+from jobs import configured
 
 README, RECORD = Path("README.md"), Path("docs/record")
 # What the README shows, and what it follows from, by their places in the results.
@@ -19,7 +20,7 @@ BEGIN, END = "<!-- claims of the demo -->", "<!-- end -->"
 
 def readme(preset: str) -> int:
     """Copy what the README shows into the record and splice in the table."""
-    root = Path("results") / Path(preset).stem
+    root = configured(preset).paths.root
     if plan := driver.unfinished(preset):
         print(plan, file=sys.stderr)
         print(

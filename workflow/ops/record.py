@@ -13,7 +13,7 @@ import math
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ import yaml
 
 from jobs import Job, digest
 from toporepro.config.resolve import Resolved
-from toporepro.provenance import write_json, write_text
+from toporepro.provenance import DamagedError, write_json, write_text
 
 LARGE = 500_000  # bytes, from which on a file is DVC's
+INDEX = "index.json"
 ALWAYS_LARGE = (".safetensors", ".parquet")
 
 
@@ -34,6 +35,9 @@ class Kept:
     sha256: str
     bytes: int
     dvc: bool
+
+
+_FIELDS = {field.name for field in fields(Kept)}
 
 
 def folder(resolved: Resolved) -> Path:
@@ -68,7 +72,7 @@ def write(jobs: list[Job], resolved: Resolved) -> dict[Path, Kept]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
     content = {path.as_posix(): asdict(kept) for path, kept in sorted(listed.items())}
-    write_json(place / "index.json", {"preset": resolved.name, "files": content})
+    write_json(place / INDEX, {"preset": resolved.name, "files": content})
     parameters = {**asdict(resolved.preset), "code": _code(jobs)}
     write_text(place / "params.yaml", yaml.safe_dump(_plain(parameters), allow_unicode=True))
     found = metrics(resolved.paths.table("measures"))
@@ -101,12 +105,32 @@ HEADLINES = (
 
 
 def read(resolved: Resolved) -> dict[Path, Kept] | None:
-    """What the record lists; ``None`` if there is no record."""
+    """What the record lists; ``None`` if there is no record.
+
+    Raises:
+        DamagedError: if it cannot be read.
+    """
+    path = folder(resolved) / INDEX
     try:
-        content = json.loads((folder(resolved) / "index.json").read_text(encoding="utf-8"))
-    except OSError:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return None
-    return {Path(name): Kept(**kept) for name, kept in content["files"].items()}
+    return {Path(name): Kept(**kept) for name, kept in files_in(content, str(path)).items()}
+
+
+def files_in(content: bytes, where: str) -> dict[str, Any]:
+    """The files that an index lists, by name.
+
+    Raises:
+        DamagedError: if it is not one; ``where`` says which.
+    """
+    try:
+        files: dict[str, Any] = json.loads(content)["files"]
+        if all(entry.keys() == _FIELDS for entry in files.values()):
+            return files
+    except (ValueError, TypeError, LookupError, AttributeError):
+        pass
+    raise DamagedError(f"{where} is damaged; git has it: git checkout -- {where}")
 
 
 def metrics(table: Path) -> dict[str, Any]:
