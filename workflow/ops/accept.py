@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from toporepro.code import ACCEPTED, raw_hash
-from toporepro.provenance import write_json
+from toporepro.provenance import read_sealed, write_json
 
 
 def accept(module: str, reason: str) -> int:
@@ -41,7 +41,7 @@ def _hash_of_results(module: str) -> str | None:
     """The module's hash in the newest manifest that names it."""
     newest: tuple[float, str] | None = None
     for path in Path("results").rglob("*.manifest.json"):
-        digest = json.loads(path.read_text(encoding="utf-8"))["modules"].get(module)
+        digest = read_sealed(path)["modules"].get(module)
         if digest and (newest is None or path.stat().st_mtime > newest[0]):
             newest = (path.stat().st_mtime, digest)
     return newest[1] if newest else None

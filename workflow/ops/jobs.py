@@ -20,7 +20,7 @@ from toporepro.config.validate import ConfigError
 from toporepro.data.scatter import plugins as prepare_modules
 from toporepro.figures.run import needs
 from toporepro.paths import manifest, prepared_name
-from toporepro.provenance import sha256
+from toporepro.provenance import DamagedError, read_sealed, sha256
 from toporepro.report.explorer import looks
 from toporepro.tasks import modules as training_modules
 
@@ -67,11 +67,14 @@ class Made:
 
     @classmethod
     def read(cls, path: Path) -> Made | None:
-        """``None`` if there is none, or none that can be read."""
+        """``None`` if there is none.
+
+        Raises:
+            DamagedError: if it is not as it was written.
+        """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(content) if {"spec", "modules", "outputs"} <= set(content) else None
-        except (OSError, ValueError):
+            return cls(read_sealed(path))
+        except FileNotFoundError:
             return None
 
 
@@ -203,9 +206,12 @@ def stale(job: Job, made: Made) -> str:
 
 def findings(job: Job) -> list[Finding]:
     """What is wrong with a job's results where they lie."""
-    made = Made.read(job.record)
+    try:
+        made = Made.read(job.record)
+    except DamagedError as error:
+        return [Finding(job, "tampered", str(error))]
     if made is None:
-        return [Finding(job, "missing", f"{job.record} is not there, or no manifest")]
+        return [Finding(job, "missing", f"{job.record} is not there")]
     found = []
     if why := stale(job, made):
         found.append(Finding(job, "stale", why))

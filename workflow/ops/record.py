@@ -13,7 +13,7 @@ import math
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import yaml
 
 from jobs import Job, digest
 from toporepro.config.resolve import Resolved
-from toporepro.provenance import DamagedError, write_json, write_text
+from toporepro.provenance import DamagedError, unsealed, write_json, write_sealed, write_text
 
 LARGE = 500_000  # bytes, from which on a file is DVC's
 INDEX = "index.json"
@@ -35,9 +35,6 @@ class Kept:
     sha256: str
     bytes: int
     dvc: bool
-
-
-_FIELDS = {field.name for field in fields(Kept)}
 
 
 def folder(resolved: Resolved) -> Path:
@@ -72,7 +69,7 @@ def write(jobs: list[Job], resolved: Resolved) -> dict[Path, Kept]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
     content = {path.as_posix(): asdict(kept) for path, kept in sorted(listed.items())}
-    write_json(place / INDEX, {"preset": resolved.name, "files": content})
+    write_sealed(place / INDEX, {"preset": resolved.name, "files": content})
     parameters = {**asdict(resolved.preset), "code": _code(jobs)}
     write_text(place / "params.yaml", yaml.safe_dump(_plain(parameters), allow_unicode=True))
     found = metrics(resolved.paths.table("measures"))
@@ -108,7 +105,7 @@ def read(resolved: Resolved) -> dict[Path, Kept] | None:
     """What the record lists; ``None`` if there is no record.
 
     Raises:
-        DamagedError: if it cannot be read.
+        DamagedError: if it is not as it was written.
     """
     path = folder(resolved) / INDEX
     try:
@@ -122,15 +119,13 @@ def files_in(content: bytes, where: str) -> dict[str, Any]:
     """The files that an index lists, by name.
 
     Raises:
-        DamagedError: if it is not one; ``where`` says which.
+        DamagedError: if it is not as it was written; ``where`` says which.
     """
     try:
-        files: dict[str, Any] = json.loads(content)["files"]
-        if all(entry.keys() == _FIELDS for entry in files.values()):
-            return files
-    except (ValueError, TypeError, LookupError, AttributeError):
-        pass
-    raise DamagedError(f"{where} is damaged; git has it: git checkout -- {where}")
+        files: dict[str, Any] = unsealed(content)["files"]
+    except ValueError:
+        raise DamagedError(f"{where} is damaged; git has it: git checkout -- {where}") from None
+    return files
 
 
 def metrics(table: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import driver
@@ -15,7 +15,7 @@ from jobs import Job, Made, below, configured, digest, findings, jobs_of, stale
 from toporepro.config.resolve import Resolved
 from toporepro.data.index import INDEX
 from toporepro.plugins import names
-from toporepro.provenance import sha256
+from toporepro.provenance import DamagedError, sha256
 from toporepro.spec import nearest
 from track import dvc, pointer
 
@@ -38,11 +38,11 @@ def restore(preset: str, family: str | None = None, figure: str | None = None) -
         )
         return 1
     jobs = jobs_of(resolved)
-    made = dict(_manifests(jobs, resolved))
+    made, damaged = _manifests(jobs, resolved)
     wanted = _wanted(jobs, made, resolved, family, figure)
     if wanted is None:
         return 2
-    rejected = _unfit(wanted, made, listed)
+    rejected = _unfit(wanted, made, damaged, listed)
     aside = resolved.paths.root / "aside" / time.strftime("%Y%m%dT%H%M%S")
     take = [job for job in wanted if job.record not in rejected]
     here = {job.record for job in take if job.record.exists() and not findings(job)}
@@ -69,11 +69,18 @@ def restore(preset: str, family: str | None = None, figure: str | None = None) -
     return status
 
 
-def _manifests(jobs: list[Job], resolved: Resolved) -> Iterator[tuple[Path, Made]]:
+def _manifests(jobs: list[Job], resolved: Resolved) -> tuple[dict[Path, Made], dict[Path, str]]:
+    """The record's manifests by where they belong, and what is wrong with damaged ones."""
+    made, damaged = {}, {}
     for job in jobs:
-        made = Made.read(record.copy_of(job.record, resolved))
-        if made is not None:
-            yield job.record, made
+        try:
+            found = Made.read(record.copy_of(job.record, resolved))
+        except DamagedError as error:
+            damaged[job.record] = str(error)
+        else:
+            if found is not None:
+                made[job.record] = found
+    return made, damaged
 
 
 def _wanted(
@@ -113,7 +120,10 @@ def _is_data_here(path: Path) -> bool:
 
 
 def _unfit(
-    jobs: list[Job], made: Mapping[Path, Made], listed: Mapping[Path, record.Kept]
+    jobs: list[Job],
+    made: Mapping[Path, Made],
+    damaged: Mapping[Path, str],
+    listed: Mapping[Path, record.Kept],
 ) -> dict[Path, str]:
     """Jobs whose recorded results are not those of the present spec, code or inputs."""
     rejected: dict[Path, str] = {}
@@ -125,7 +135,7 @@ def _unfit(
     for job in jobs:
         found = made.get(job.record)
         if found is None:
-            rejected[job.record] = "not in the record"
+            rejected[job.record] = damaged.get(job.record, "not in the record")
         elif why := stale(job, found):
             rejected[job.record] = f"made by another spec or code: {why}"
         else:

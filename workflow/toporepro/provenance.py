@@ -1,4 +1,7 @@
-"""Manifests: which code, spec, data and machine made a result; and writing without half-files."""
+"""Manifests: which code, spec, data and machine made a result; and writing without half-files.
+
+A sealed file is JSON with a checksum of itself, so that no byte of it can change unseen.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ _PACKAGES = (
 )
 
 _LATELY = 3600.0  # seconds
+_SEAL = "checksum"
 
 
 def sha256(path: Path) -> str:
@@ -39,7 +43,7 @@ def sha256(path: Path) -> str:
 
 
 class DamagedError(ValueError):
-    """A file that is not what its own manifest says: names both."""
+    """A file that is not what its manifest says, or a sealed file that is not what it says."""
 
 
 def intact(path: Path) -> str:
@@ -48,12 +52,12 @@ def intact(path: Path) -> str:
     The manifest lies in the file's folder or, for snapshots, in the one above.
 
     Raises:
-        DamagedError: if the file was changed or damaged since it was made.
+        DamagedError: if the file or a manifest was changed or damaged since it was made.
     """
     found = sha256(path)
     for folder in (path.parent, path.parent.parent):
         for record in sorted(folder.glob("*.manifest.json")):
-            made = _outputs(record)
+            made = read_sealed(record)["outputs"]
             if path.name in made:
                 if made[path.name] != found:
                     raise DamagedError(
@@ -62,16 +66,6 @@ def intact(path: Path) -> str:
                     )
                 return found
     return found
-
-
-def _outputs(record: Path) -> Mapping[str, str]:
-    try:
-        made: Mapping[str, str] = json.loads(record.read_text(encoding="utf-8"))["outputs"]
-    except (ValueError, KeyError, TypeError):
-        raise DamagedError(
-            f"{record}: not a manifest; it was damaged after it was made: delete it and run again"
-        ) from None
-    return made
 
 
 @contextlib.contextmanager
@@ -118,7 +112,53 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, _json(value))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object atomically, with the SHA-256 of its text in the field ``checksum``."""
+    write_text(path, _sealed(content))
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """What ``write_sealed`` wrote, without the checksum.
+
+    Raises:
+        OSError: if there is no such file.
+        DamagedError: if any byte of it is not what was written.
+    """
+    try:
+        return unsealed(path.read_bytes())
+    except ValueError:
+        raise DamagedError(
+            f"{path}: its checksum does not hold; it was changed or damaged after it was made: "
+            "delete it and run again"
+        ) from None
+
+
+def unsealed(text: bytes) -> dict[str, Any]:
+    """The same of a file's bytes.
+
+    Raises:
+        ValueError: if any of them is not what was written.
+    """
+    try:
+        content: dict[str, Any] = json.loads(text)
+        content.pop(_SEAL)
+        if _sealed(content).encode() == text:
+            return content
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError("its checksum does not hold")
+
+
+def _sealed(content: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(_json(content).encode()).hexdigest()
+    return _json({**content, _SEAL: digest})
 
 
 def write_manifest(
@@ -134,7 +174,7 @@ def write_manifest(
     device: str = "cpu",
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the manifest beside the first output and return its path.
+    """Write the manifest, sealed, beside the first output and return its path.
 
     Args:
         verb: the command that made the outputs.
@@ -176,7 +216,7 @@ def write_manifest(
         **(extra or {}),
     }
     path = manifest(outputs[0])
-    write_json(path, content)
+    write_sealed(path, content)
     return path
 
 

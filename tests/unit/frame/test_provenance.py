@@ -3,10 +3,13 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from toporepro import provenance
 from toporepro.code import code_hash
@@ -124,6 +127,39 @@ def test_files_of_a_subfolder_are_held_against_the_manifest_above(tmp_path: Path
     snapshot.write_bytes(b"Weights")
     with pytest.raises(provenance.DamagedError, match=r"00\.safetensors"):
         provenance.intact(snapshot)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.integers(min_value=0), byte=st.integers(0, 255), data=st.data())
+def test_no_byte_of_a_manifest_changes_unseen(place: int, byte: int, data: st.DataObject) -> None:
+    content = {"b": "τ", "a": {"x": [1.5, None, 1e-300]}, "c": float("nan")}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out.manifest.json"
+        provenance.write_sealed(path, content)
+        assert str(provenance.read_sealed(path)) == str(dict(sorted(content.items())))
+        whole = path.read_bytes()
+        place %= len(whole)
+        kept = data.draw(st.sampled_from([place, place + 1]))  # replaced or inserted
+        changed = whole[:place] + bytes([byte]) + whole[kept:]
+        for damaged in (whole[:place], changed):
+            path.write_bytes(damaged)
+            if damaged != whole:
+                with pytest.raises(provenance.DamagedError, match=r"out\.manifest\.json"):
+                    provenance.read_sealed(path)
+
+
+def test_the_checksum_is_that_of_the_file_without_it(tmp_path: Path) -> None:
+    provenance.write_sealed(tmp_path / "a.json", {"b": 1, "a": "ü"})
+    content = json.loads((tmp_path / "a.json").read_text())
+    expected = hashlib.sha256('{\n "a": "ü",\n "b": 1\n}\n'.encode()).hexdigest()
+    assert content["checksum"] == expected
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{}", "1", "[" * 100_000, "\xff"])
+def test_other_json_is_no_manifest(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(provenance.DamagedError, match=r"a\.json"):
+        provenance.read_sealed(tmp_path / "a.json")
 
 
 def test_a_file_without_a_manifest_is_a_persons_own(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import synthetic
 import yaml
 
 from toporepro.plugins import names
+from toporepro.provenance import write_sealed
 from toporepro.report import claims, ledger, page, tables
 from toporepro.report.page import CAPTIONS, caption_html, duration, write_page
 
@@ -69,7 +70,7 @@ def manifest(path: Path, verb: str, **more: Any) -> Path:
         "inputs": {}, "outputs": {},
         **more,
     }  # fmt: skip
-    path.write_text(json.dumps(content))
+    write_sealed(path, content)
     return path
 
 
@@ -184,7 +185,7 @@ def test_what_is_missing_is_named(results: Path) -> None:
         write(results, figures=["odd"])
     broken = results / "x.manifest.json"
     broken.write_text("{")
-    with pytest.raises(ValueError, match=r"x\.manifest\.json: no manifest"):
+    with pytest.raises(ValueError, match=r"x\.manifest\.json: its checksum does not hold"):
         write(results, broken)
     (results / "claims.csv").unlink()
     with pytest.raises(tables.TableError, match=r"claims\.csv"):

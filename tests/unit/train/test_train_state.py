@@ -175,7 +175,7 @@ def test_the_ledger_sums_over_attempts(tmp_path: Path, monkeypatch: pytest.Monke
     second.note()
     assert (second.attempts, second.seconds) == (2, 7.0)
     assert second.energy == {"energy_kwh": 3.5, "energy_source": "a meter"}
-    assert [attempt["step"] for attempt in json.loads(path.read_text())] == [0, 40]
+    assert [attempt["step"] for attempt in json.loads(path.read_text())["attempts"]] == [0, 40]
     third = Ledger(path)
     third.begin(80, meter(None))
     assert third.energy["energy_kwh"] is None

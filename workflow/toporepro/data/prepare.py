@@ -25,7 +25,7 @@ from toporepro.data.guards import exclusive, readable, require_space
 from toporepro.data.index import INDEX, DataError, Prepared
 from toporepro.paths import manifest
 from toporepro.plugins import find, names
-from toporepro.provenance import progress, sha256, write_manifest
+from toporepro.provenance import progress, read_sealed, sha256, write_manifest
 from toporepro.spec import DataSpec, SpecError, decode, encode, nearest
 
 
@@ -120,7 +120,7 @@ def _digest(paths: Sequence[Path], raw: Path) -> dict[str, Any]:
 def _is_current(spec: DataSpec, index: Path, fetched: Sequence[Path], user: dict[str, Any]) -> bool:
     """Whether the folder holds what this spec, code and raw data make, undamaged."""
     try:
-        made = json.loads(manifest(index).read_text(encoding="utf-8"))
+        made = read_sealed(manifest(index))
         same = (
             made["spec"] == json.loads(encode(spec))
             and made["code"] == code_hash(_modules(spec))

@@ -8,7 +8,7 @@ from pathlib import Path
 from toporepro.data import scatter
 from toporepro.data.prepare import prepare
 from toporepro.paths import manifest
-from toporepro.provenance import progress
+from toporepro.provenance import DamagedError, progress, read_sealed
 from toporepro.spec import DataSpec, decode
 
 
@@ -20,15 +20,18 @@ def refill(index: Path) -> None:
             what it was made of. An index that is missing or complete is left alone.
 
     Raises:
+        DamagedError: if the manifest was changed or damaged since it was made.
         SpecError, DataError: as ``prepare`` does.
     """
     try:
         names = json.loads(index.read_text(encoding="utf-8"))["files"]
-        spec = json.loads(manifest(index).read_text(encoding="utf-8"))["spec"]
+        if all((index.parent / name).exists() for name in names):
+            return
+        spec = read_sealed(manifest(index))["spec"]
+    except DamagedError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         return  # whoever opens it says what is wrong
-    if all((index.parent / name).exists() for name in names):
-        return
     progress(f"{index}: restored without its data; preparing them again")
     found, raw_root = decode(DataSpec, spec), index.parents[2]
     if scatter.parts(found):

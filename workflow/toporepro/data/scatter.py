@@ -28,7 +28,15 @@ from toporepro.data.guards import exclusive, readable, require_space
 from toporepro.data.index import INDEX, DataError, FileRecord
 from toporepro.paths import manifest, prepared_part
 from toporepro.plugins import find
-from toporepro.provenance import progress, sha256, write_json, write_manifest, write_text
+from toporepro.provenance import (
+    progress,
+    read_sealed,
+    sha256,
+    write_json,
+    write_manifest,
+    write_sealed,
+    write_text,
+)
 from toporepro.spec import DataSpec, SpecError, decode, encode
 
 _SHOWN = 10
@@ -188,13 +196,13 @@ def _ensure(job: Job, part: int, raw: Any) -> Any:
             raw = job.plugin.open_raw(job.options, job.raw)
             _require_space(job, _kind(job.plugin).stored(job, raw))
         content = _kind(job.plugin).make(job, part, raw)
-        write_json(made, {"identity": job.identity(part), **content})
+        write_sealed(made, {"identity": job.identity(part), **content})
         return raw
 
 
 def _is_current(job: Job, part: int) -> bool:
     try:
-        content = json.loads(job.made(part).read_text(encoding="utf-8"))
+        content = read_sealed(job.made(part))
         wanted = job.identity(part)
         if wanted["raw"] is None:  # raw files may be taken away once they have been read
             wanted["raw"] = content["identity"]["raw"]
@@ -270,7 +278,7 @@ class Tally:
 
 def _gather(job: Job, started: float) -> None:
     """Write manifest and index from finished parts."""
-    contents = [json.loads(job.made(part).read_text(encoding="utf-8")) for part in range(job.parts)]
+    contents = [read_sealed(job.made(part)) for part in range(job.parts)]
     index, summary = _kind(job.plugin).gather(job, contents)
     if _is_gathered(job, index):
         progress(f"{job.spec.source}: {job.folder} is there and right")
@@ -297,7 +305,7 @@ def _gather(job: Job, started: float) -> None:
 def _is_gathered(job: Job, index: dict[str, Any]) -> bool:
     try:
         there = json.loads(job.index.read_text(encoding="utf-8"))
-        made = json.loads(manifest(job.index).read_text(encoding="utf-8"))
+        made = read_sealed(manifest(job.index))
         return bool(
             there == index
             and made["code"] == code_hash(job.modules)

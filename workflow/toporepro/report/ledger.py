@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from toporepro.provenance import read_sealed
 
 # Verbs that run once.
 _ALONE = {
@@ -47,15 +48,9 @@ def read_manifests(paths: Iterable[Path]) -> dict[Path, Mapping[str, Any]]:
 
     Raises:
         OSError: if one is missing.
-        ValueError: if one is no manifest.
+        DamagedError: if one was changed or damaged since it was made.
     """
-    contents = {}
-    for path in paths:
-        try:
-            contents[path] = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: no manifest: {error}") from None
-    return contents
+    return {path: read_sealed(path) for path in paths}
 
 
 def entries(manifests: Mapping[Path, Mapping[str, Any]], benchmarks: Path) -> list[Entry]:

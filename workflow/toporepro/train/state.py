@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import platform
 import shutil
@@ -22,7 +21,14 @@ from typing import Any
 import torch
 
 from toporepro.energy import Meter
-from toporepro.provenance import atomic, progress, sha256, write_json
+from toporepro.provenance import (
+    DamagedError,
+    atomic,
+    progress,
+    read_sealed,
+    sha256,
+    write_sealed,
+)
 from toporepro.train.errors import writing
 
 _MAGIC = b"toporepro state 1\n"
@@ -148,10 +154,13 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._attempts: list[dict[str, Any]] = []
         try:
-            self._attempts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self._attempts = []
+            self._attempts = read_sealed(path)["attempts"]
+        except FileNotFoundError:
+            pass
+        except DamagedError:
+            progress(f"{path}: damaged; earlier attempts are not counted")
         self._started: float | None = None
         self._meter: Meter | None = None
         self._lock = threading.Lock()  # the lease's heartbeat notes the time too
@@ -172,7 +181,7 @@ class Ledger:
             self._attempts[-1]["seconds"] = round(time.monotonic() - self._started, 3)
             self._attempts[-1]["energy_kwh"] = self._meter.kwh()
             self._attempts[-1]["energy_source"] = self._meter.source
-            write_json(self._path, self._attempts)
+            write_sealed(self._path, {"attempts": self._attempts})
 
     @property
     def attempts(self) -> int:
