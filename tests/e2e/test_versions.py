@@ -45,7 +45,7 @@ def clone_of(origin: Copy, name: str) -> Copy:
 @pytest.fixture(scope="module")
 def restored(origin: Copy) -> Copy:
     copy = clone_of(origin, "restored")
-    copy.first_output = copy.ops("restore", "--preset", copy.preset)
+    copy.first_output = copy.ops("reproduce", "--restore", "--preset", copy.preset)
     return copy
 
 
@@ -97,6 +97,8 @@ def test_dvc_plots_a_panel_per_family(origin: Copy, tmp_path: Path) -> None:
 
 
 def test_a_restored_clone_has_nothing_left_to_do(origin: Copy, restored: Copy) -> None:
+    assert "restored or right already" in restored.first_output
+    assert "rule train_model" not in restored.first_output
     assert restored.jobs() == {}
     assert tables(restored) == tables(origin)
     assert not list((restored.root / "data").rglob("*.npy")), "no data were prepared"
@@ -104,6 +106,16 @@ def test_a_restored_clone_has_nothing_left_to_do(origin: Copy, restored: Copy) -
     assert "what their manifests and this code say" in restored.ops(
         "verify", "--preset", restored.preset
     )
+
+
+def test_one_figure_comes_with_what_it_is_drawn_from_alone(origin: Copy) -> None:
+    copy = clone_of(origin, "figure")
+    output = copy.ops("restore", "--preset", copy.preset, "--figure", "orientation_maps")
+    figure = "figures/orientation_maps.png"
+    assert (copy.results / figure).read_bytes() == (origin.results / figure).read_bytes()
+    assert [path.name for path in (copy.results / "figures").glob("*.png")] == [Path(figure).name]
+    assert (copy.results / "models/mlp/tau=3/seed=0/units.parquet").exists()
+    assert "not restored" not in output
 
 
 def test_tables_and_claims_made_anew_from_restored_networks_are_the_same_bytes(

@@ -312,6 +312,20 @@ def test_the_gif_plays_for_ever(demo: Path, tmp_path: Path) -> None:
         assert film.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shown"),
+    [
+        ("transformer.h.11.mlp.c_fc", "… h.11.mlp.c_fc"),
+        ("transformer.h.1.mlp.c_fc", "… h.1.mlp.c_fc"),
+        ("layer4.1.conv2", "layer4.1.conv2"),
+        ("encoder.layers.encoder_layer_11.mlp.0", "… encoder_layer_11.mlp.0"),
+        ("a" * 40, "a" * 40),
+    ],
+)
+def test_long_names_of_layers_are_cut_at_their_parts(layer: str, shown: str) -> None:
+    assert weight_sheets.short(layer) == shown
+
+
 def test_tiles_lie_where_their_units_do() -> None:
     rows = pd.DataFrame(
         [

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toporepro.config import ConfigError, resolve, schema, tracked
+from toporepro.report.selection import families
+from toporepro.spec import encode
 
 ROOT = Path(__file__).parents[3]
 PRESETS = sorted(
@@ -74,6 +76,14 @@ def test_like_inherits_and_differs() -> None:
     assert control.recipe == base.recipe
     described = tiny().families(["mlp_topoloss_only"])["mlp_topoloss_only"]
     assert described["control_of"] == "mlp"
+
+
+def test_families_are_shown_in_the_order_of_the_preset() -> None:
+    names = ["resnet18", "nanogpt", "mlp"]
+    spec = {"families": tiny().families(names)}
+    assert list(families(json.loads(encode(spec)))) == names
+    drawn = json.loads(encode(tiny().figure_spec("smoothness_vs_tau")))
+    assert tuple(families(drawn)) == tiny().shown("smoothness_vs_tau")
 
 
 def test_numbers_may_come_as_text() -> None:

@@ -86,11 +86,12 @@ class Resolved:
         return next(model.train.data.source for model in self.models if model.family == family)
 
     def families(self, shown: typing.Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What figures and claims need to know of families."""
+        """What figures and claims need to know of families, which they show in this order."""
         described = {}
-        for name in shown:
+        for place, name in enumerate(shown):
             family = self.preset.families[name]
             described[name] = {
+                "place": place,
                 "label": family.label,
                 "architecture": family.architecture,
                 "task": find("models", family.architecture).TASK,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from toporepro.figures.inputs import Model, Tables, sheet, shown
 from toporepro.figures.orientation_maps import scale
 from toporepro.figures.style import DIVERGING, say
 from toporepro.report.selection import topographic
+from toporepro.report.tables import natural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,7 @@ ORDER = 3
 TABLES = ()
 SUFFIXES = ("png", "svg")
 QUANTITIES = ("weight", "weight_pc")
+WIDEST = 22  # letters of a layer's name above its sheet
 LAYERS = 4  # of a deep network, spread over its depth
 
 
@@ -138,7 +139,7 @@ def _components(part: SubFigure, label: str, rows: pd.DataFrame, taus: list[str]
             if layer == layers[0]:
                 panel.set_ylabel(f"τ = {tau}")
             if tau == taus[0]:
-                panel.set_title(layer, loc="center", fontsize="small")
+                panel.set_title(short(layer), loc="center", fontsize="small")
             if not len(here):
                 say(panel, "not measured")
                 continue
@@ -150,15 +151,18 @@ def _components(part: SubFigure, label: str, rows: pd.DataFrame, taus: list[str]
 
 def _layers(rows: pd.DataFrame) -> list[str]:
     """At most four layers, spread over the depth."""
-    names = sorted(
-        rows.layer.unique(),
-        key=lambda name: [
-            int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)
-        ],
-    )
+    names = sorted(rows.layer.unique(), key=natural)
     if len(names) <= LAYERS:
         return names
     return [names[round(place * (len(names) - 1) / (LAYERS - 1))] for place in range(LAYERS)]
+
+
+def short(layer: str) -> str:
+    """The end of a layer's name, by whole parts, that fits above its sheet."""
+    parts = layer.split(".")
+    while len(parts) > 1 and len(".".join(parts)) > WIDEST:
+        del parts[0]
+    return layer if layer == ".".join(parts) else f"… {'.'.join(parts)}"
 
 
 def _square(number: int) -> bool:

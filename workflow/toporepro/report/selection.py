@@ -28,6 +28,7 @@ class Family:
         control_of: the family that it is a control of.
         measures: what is measured of its networks.
         claimed: whether claims are about it.
+        place: among those shown; a spec is JSON, whose keys have no order.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Family:
     control_of: str | None = None
     measures: tuple[str, ...] = ()
     claimed: bool = True
+    place: int = 0
 
     def __post_init__(self) -> None:
         ordered = sorted({canonical_tau(tau) for tau in self.taus}, key=Decimal)
@@ -47,12 +49,13 @@ class Family:
 
 
 def families(spec: Mapping[str, Any]) -> dict[str, Family]:
-    """The families of a spec's ``families``, in its order.
+    """The families of a spec's ``families``, in the order of their places.
 
     Raises:
         SpecError: on unknown, missing or ill-typed keys.
     """
-    return {name: decode(Family, entry) for name, entry in spec["families"].items()}
+    found = {name: decode(Family, entry) for name, entry in spec["families"].items()}
+    return dict(sorted(found.items(), key=lambda item: item[1].place))
 
 
 def topographic(known: Mapping[str, Family]) -> dict[str, Family]:
