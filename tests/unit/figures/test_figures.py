@@ -257,7 +257,8 @@ def test_without_accuracy_dimensionality_still_stands_over_smoothness(tmp_path: 
 
 
 def test_smoothness_has_tau_in_numerical_order_and_all_controls(demo: Path) -> None:
-    panel = drawn(demo, "smoothness_vs_tau").axes[0]
+    panel, *others = drawn(demo, "smoothness_vs_tau").axes
+    assert {axes.get_ylim() for axes in others} == {panel.get_ylim()}
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0", "0.5", "1", "3", "10"]
     # 10 untrained, 10 trained, one of either control
     assert len(points(panel)) == 22

@@ -21,7 +21,7 @@ METRIC = "smoothness_minus_null"
 
 
 def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
-    """One panel per family: trained networks in τ's colours, controls in grey."""
+    """One panel per family, on one scale: trained networks in τ's colours, controls in grey."""
     style, known = style_of(spec), shown(spec)
     mine = topographic(known)
     figure, (axes,) = panels(max(1, len(mine)))
@@ -32,6 +32,9 @@ def draw(spec: Mapping[str, Any], tables: Tables) -> Figure:
             panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         rows = networks(tables.measures, METRIC)
         draw_families(axes, known, rows, "Smoothness − shuffles", style)
+        lows, highs = zip(*(panel.get_ylim() for panel in axes[: len(mine)]), strict=True)
+        for panel in axes:
+            panel.set_ylim(min(lows), max(highs))
     key(figure, len(mine), style)
     return figure
 
