@@ -72,11 +72,26 @@ def test_measuring_language_counts_what_is_shown_again() -> None:
     )
 
 
-def test_text_that_a_person_brings_is_not_known_before() -> None:
-    spec = DataSpec(source="text_folder")
+def test_text_that_a_person_brings_is_not_known_before(tmp_path: Path) -> None:
+    spec = DataSpec(source="text_folder", options={"folder": "books"})
     assert work.extent(spec) is None
     assert work.preparing_seconds(spec)[0] is None
-    assert not storage.dataset(spec).known
+
+    def held() -> storage.Dataset:
+        return storage.datasets({"novels": spec}, tmp_path.joinpath)["novels"]
+
+    assert held().by_hand == f"no text files (*.txt) in {tmp_path / 'books'}"
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "one.txt").write_text("A book.")
+    assert (held().known, held().by_hand, held().fetched) == (False, "", 0)
+
+
+def test_a_file_of_two_datasets_is_downloaded_once() -> None:
+    digits = {"grey": DataSpec(source="mnist")}
+    colour = {"colour": DataSpec(source="mnist", options={"channels": 3})}
+    found = storage.datasets(digits | colour, Path("data").joinpath)
+    assert found["grey"].fetched == storage.datasets(colour, Path)["colour"].fetched > 11e6
+    assert found["colour"].fetched == 0
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class Plan:
 
 def plan(resolved: Resolved, estimator: Estimator) -> Plan:
     """The plan of one configuration."""
-    datasets = {name: storage.dataset(spec) for name, spec in resolved.datasets.items()}
+    datasets = storage.datasets(resolved.datasets, resolved.paths.raw)
     sizes = {model.family: storage.weights(model.train) for model in resolved.models}
     kept = [storage.network(model.train, sizes[model.family]) for model in resolved.models]
     download = {name: held.fetched for name, held in datasets.items() if held.fetched}

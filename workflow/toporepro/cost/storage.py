@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from toporepro.config import Model
 from toporepro.cost.work import extent, inputs
@@ -37,16 +38,30 @@ class Dataset:
     known: bool
 
 
-def dataset(spec: DataSpec) -> Dataset:
-    """Of one dataset."""
+def datasets(specs: Mapping[str, DataSpec], raw: Callable[[str], Path]) -> dict[str, Dataset]:
+    """Of each dataset; a file that several are made of counts for the first.
+
+    Args:
+        raw: the folder of a source's files.
+    """
+    seen: set[tuple[str, str]] = set()
+    return {name: _dataset(spec, raw(spec.source), seen) for name, spec in specs.items()}
+
+
+def _dataset(spec: DataSpec, folder: Path, seen: set[tuple[str, str]]) -> Dataset:
     plugin = find("data", spec.source)
     options = decode(plugin.Options, spec.options)
-    listed = sum(file.bytes for file in plugin.raw_files(options))
+    files = plugin.raw_files(options)
+    listed = sum(file.bytes for file in files if (spec.source, file.name) not in seen)
+    seen.update((spec.source, file.name) for file in files)
     held = extent(spec)
     raw = held.raw if held else 0
-    by_hand = held.by_hand if held else f"put its files into data/{spec.source}"
+    if held:
+        by_hand = held.by_hand
+    else:
+        by_hand = getattr(plugin, "missing", lambda *_: None)(options, folder) or ""
     return Dataset(
-        fetched=listed or (0 if by_hand else raw),
+        fetched=listed if files else (0 if by_hand else raw),
         own=raw if by_hand else 0,
         prepared=plugin.prepared_bytes(options) if hasattr(plugin, "prepared_bytes") else 0,
         by_hand=by_hand,
