@@ -1,6 +1,7 @@
 import io
 import math
 import pickle
+import re
 from pathlib import Path
 
 import ilsvrc
@@ -15,7 +16,16 @@ from scipy import stats
 
 from toporepro.data import crops, jpeg
 from toporepro.data.loader import random_flips
-from toporepro.data.shards import ShardedSplit, ShardWriter, join, labels_file, places_file
+from toporepro.data.shards import (
+    BYTES,
+    FORMAT,
+    OFFSET,
+    ShardedSplit,
+    ShardWriter,
+    join,
+    labels_file,
+    places_file,
+)
 from toporepro.data.store import DataError
 from toporepro.models.vision import import_torchvision
 
@@ -63,6 +73,34 @@ class TestJpeg:
         assert top - row <= jpeg.BLOCK
         assert left - column <= 2 * jpeg.BLOCK
         assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(piece))))
+
+    def test_the_table_of_blocks_stands_behind_the_jpeg(self) -> None:
+        image = ilsvrc.pixels(2, 60, 83)
+        options = {"subsampling": "4:2:0", "restart_marker_blocks": 1}
+        plain = ilsvrc.saved(Image.fromarray(image), "JPEG", quality=90, **options)
+        encoded = jpeg.encode(image, 90)
+        assert encoded[: len(plain)] == plain
+        assert int.from_bytes(encoded[-4:], "little") == len(plain)
+        lengths = np.frombuffer(encoded[len(plain) : -4], dtype="<u2").astype(int)
+        assert len(lengths) == 1 + 4 * 6
+        assert lengths.sum() == len(plain)
+        blocks = re.split(rb"\xff[\xd0-\xd9]", plain[lengths[0] :])[:-1]
+        assert [len(block) + 2 for block in blocks] == lengths[1:].tolist()
+
+    def test_a_damaged_table_of_blocks_is_refused(self) -> None:
+        encoded = jpeg.encode(ilsvrc.pixels(2, 60, 83), 90)
+        box = jpeg.Box(17, 17, 60, 83)
+        size = int.from_bytes(encoded[-4:], "little")
+        for place in range(size, len(encoded)):
+            bad = bytearray(encoded)
+            bad[place] ^= 1
+            with pytest.raises(DataError):
+                jpeg.crop(bytes(bad), box)
+        shifted = bytearray(encoded)  # the sum is right, but two blocks' border is elsewhere
+        shifted[size + 2 * 15] += 1
+        shifted[size + 2 * 16] -= 1
+        with pytest.raises(DataError, match="do not end where they should"):
+            jpeg.crop(bytes(shifted), box)
 
     @pytest.mark.parametrize("scale", jpeg.SCALES)
     def test_both_decoders_give_the_same_pixels(self, scale: int) -> None:
@@ -163,6 +201,8 @@ def test_what_is_drawn_depends_on_seed_epoch_and_sample_alone(stored: ShardedSpl
     for place, number in enumerate(ids):
         alone = crops.random_resized_crops(stored, [number], seed=1, epoch=4, size=24, flip=True)
         assert np.array_equal(alone[0], whole[place])
+    many = crops.random_resized_crops(stored, np.tile(ids, 20), seed=1, epoch=4, size=24, flip=True)
+    assert np.array_equal(many, np.tile(whole, (20, 1, 1, 1)))
     mixed = crops.random_resized_crops(stored, ids, seed=1, epoch=[4, 5, 4, 5], size=24, flip=True)
     assert np.array_equal(mixed[[0, 2]], whole[[0, 2]])
     assert not np.array_equal(mixed[3], whole[3])
@@ -231,15 +271,18 @@ def test_centre_crops(raw: ShardedSplit, stored: ShardedSplit) -> None:
         crops.centre_crops(raw, [0], size=28, ratio=1.5)
 
 
-def test_damaged_images_are_named(stored: ShardedSplit, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["blocks", "table"])
+def test_damaged_images_are_named(stored: ShardedSplit, tmp_path: Path, part: str) -> None:
     path = tmp_path / "train.bin"
     data = bytearray(stored.files[0].read_bytes())
-    offset, size = stored.places[1, 1:3]
-    data[offset + size // 2 : offset + size // 2 + 40] = bytes(range(200, 240))
+    offset, size = stored.places[1, [OFFSET, BYTES]]
+    middle = size // 2 if part == "blocks" else size - 40
+    data[offset + middle : offset + middle + 40] = bytes(range(200, 240))
     path.write_bytes(data)
     bad = ShardedSplit(stored.index, "train", "jpeg", stored.labels, stored.places, (path,))
-    with pytest.raises(DataError, match=r"train\.bin: image 1 of train: "):
-        crops.centre_crops(bad, [0, 1], size=16, ratio=1.0)
+    for ids in ([0, 1], [0] * 40 + [1, 0]):
+        with pytest.raises(DataError, match=r"train\.bin: image 1 of train: "):
+            crops.centre_crops(bad, ids, size=16, ratio=1.0)
 
 
 def test_a_split_travels_light(tmp_path: Path) -> None:
@@ -256,7 +299,8 @@ def test_a_split_travels_light(tmp_path: Path) -> None:
         for name in names
     }
     content = {
-        "source": "x", "options": {}, "storage": "jpeg", "classes": [str(n) for n in range(7)],
+        "source": "x", "options": {}, "format": FORMAT, "storage": "jpeg",
+        "classes": [str(n) for n in range(7)],
         "categories": {"few": [1, 2]}, "mean": [0.5] * 3, "std": [0.5] * 3, "extra": {},
         "splits": {"train": {"count": 7}}, "shards": {"train": ["train-jpeg.bin"]}, "files": files,
     }  # fmt: skip
@@ -280,6 +324,10 @@ def test_a_split_travels_light(tmp_path: Path) -> None:
         ShardedImages.open(made.index)
     (tmp_path / "train-jpeg.bin").unlink()
     with pytest.raises(DataError, match=r"train-jpeg\.bin"):
+        ShardedImages.open(made.index)
+    del content["format"]
+    made.index.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"format 1, 2 expected; remove the folder .* and prepare"):
         ShardedImages.open(made.index)
     made.index.write_text("{}")
     with pytest.raises(DataError, match="not an index of sharded images"):

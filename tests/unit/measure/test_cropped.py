@@ -11,7 +11,7 @@ from toporepro.data import loader
 from toporepro.data.cropped import CroppedImages, open_images
 from toporepro.data.crops import centre_crops, random_resized_crops
 from toporepro.data.loader import Batches
-from toporepro.data.shards import ShardWriter, join, labels_file, places_file, shard_file
+from toporepro.data.shards import FORMAT, ShardWriter, join, labels_file, places_file, shard_file
 from toporepro.data.store import DataError, ImageWriter, PreparedImages
 from toporepro.measure.run import measure
 from toporepro.models.inputs import Inputs
@@ -48,6 +48,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = {
         "source": "imagenet",
         "options": {},
+        "format": FORMAT,
         "storage": "jpeg",
         "classes": ["x", "y", "z"],
         "categories": {},

@@ -11,13 +11,14 @@ original has.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from toporepro.data import jpeg
-from toporepro.data.shards import HEIGHT, WIDTH, ShardedSplit
+from toporepro.data.shards import HEIGHT, SHARD, WIDTH, ShardedSplit
 from toporepro.data.store import DataError, Images
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ RATIO = (3 / 4, 4 / 3)
 _ATTEMPTS = 10
 # Streams of random numbers of their own, far from those in ``data.loader``: four per attempt.
 _FIRST_STREAM = 1000
+# Images cut out before any is decoded: one kind of work at a time finds its code in the caches.
+_TOGETHER = 32
 
 
 def random_resized_crops(
@@ -96,19 +99,17 @@ def random_boxes(
     aspect ratio log-uniform over 3/4 to 4/3, drawn up to ten times until the box fits; after that,
     the largest central box whose ratio is within bounds.
     """
-    attempts = np.arange(_ATTEMPTS)[:, None] * 4 + _FIRST_STREAM
+    streams = np.arange(_ATTEMPTS * 4).reshape(_ATTEMPTS, 4, 1).swapaxes(0, 1) + _FIRST_STREAM
+    size, shape, row, column = _uniform(seed, streams, epoch, sample)
 
-    def draw(which: int) -> npt.NDArray[np.float64]:
-        return _uniform(seed, attempts + which, epoch, sample)
-
-    area = height * width * (SCALE[0] + (SCALE[1] - SCALE[0]) * draw(0))
+    area = height * width * (SCALE[0] + (SCALE[1] - SCALE[0]) * size)
     low, high = math.log(RATIO[0]), math.log(RATIO[1])
-    ratio = np.exp(low + (high - low) * draw(1))
+    ratio = np.exp(low + (high - low) * shape)
     wide = np.rint(np.sqrt(area * ratio)).astype(np.int64)
     tall = np.rint(np.sqrt(area / ratio)).astype(np.int64)
     fits = (wide > 0) & (wide <= width) & (tall > 0) & (tall <= height)
-    top = (draw(2) * (height - tall + 1)).astype(np.int64)
-    left = (draw(3) * (width - wide + 1)).astype(np.int64)
+    top = (row * (height - tall + 1)).astype(np.int64)
+    left = (column * (width - wide + 1)).astype(np.int64)
     drawn = np.stack([top, left, tall, wide], axis=-1)
     chosen = drawn[np.argmax(fits, axis=0), np.arange(len(sample))]
     central = _central(height, width)
@@ -140,29 +141,38 @@ def _crops(
 ) -> Images:
     split.announce(ids)
     made = np.empty((len(ids), size, size, 3), dtype=np.uint8)
-    for place, (number, box) in enumerate(zip(ids.tolist(), boxes.tolist(), strict=True)):
+    numbers, rectangles, mirrored = ids.tolist(), boxes.tolist(), flips.tolist()
+    for first in range(0, len(numbers), _TOGETHER):
+        places = range(first, min(first + _TOGETHER, len(numbers)))
+        place = first
         try:
-            pixels = _cut(split, number, box, size)
+            cuts = []
+            for place in places:
+                cuts.append(_cut(split, numbers[place], rectangles[place], size))
+            for place, decode in zip(places, cuts, strict=True):
+                _resize(decode(), made[place], mirrored[place])
         except DataError as error:
-            shard = split.files[split.places[number, 0]]
-            raise DataError(f"{shard}: image {number} of {split.name}: {error}") from None
-        _resize(pixels, made[place], bool(flips[place]))
+            shard = split.files[split.places[numbers[place], SHARD]]
+            raise DataError(f"{shard}: image {numbers[place]} of {split.name}: {error}") from None
     return made
 
 
-def _cut(split: ShardedSplit, number: int, box: list[int], size: int) -> Images:
-    """The pixels of a box (top, left, height, width), reduced if that costs no resolution."""
+def _cut(split: ShardedSplit, number: int, box: list[int], size: int) -> Callable[[], Images]:
+    """Cut a box (top, left, height, width) out of an image; returns what gives its pixels.
+
+    They are reduced if that costs no resolution.
+    """
     top, left, height, width = box
     data = split.encoded(number)
     if split.storage == "raw":
         whole, whole_width = split.places[number, HEIGHT:].tolist()
         pixels: Images = np.frombuffer(data, dtype=np.uint8).reshape(whole, whole_width, 3)
-        return pixels[top : top + height, left : left + width]
+        return lambda: pixels[top : top + height, left : left + width]
     scale = next(s for s in jpeg.SCALES if s == 1 or min(height, width) >= s * size)
     piece, row, column = jpeg.crop(data, jpeg.Box(top, left, top + height, left + width))
     top, left = round((top - row) / scale), round((left - column) / scale)
     height, width = round(height / scale), round(width / scale)
-    return jpeg.decode(piece, scale)[top : top + height, left : left + width]
+    return lambda: jpeg.decode(piece, scale)[top : top + height, left : left + width]
 
 
 def _resize(pixels: Images, out: Images, flip: bool) -> None:

@@ -155,6 +155,7 @@ def gather(job: Job, contents: Sequence[Mapping[str, Any]]) -> tuple[dict[str, A
     index = {
         "source": job.spec.source,
         "options": json.loads(encode(dataclasses.asdict(job.options))),
+        "format": shards.FORMAT,
         "storage": job.options.storage,
         "classes": classes,
         "categories": {},

@@ -4,7 +4,7 @@ A folder holds, per part and split, a shard ``{split}-{part}.bin`` (the images' 
 other: JPEGs of ``data.jpeg``, or raw pixels H×W×3), per split ``{split}_labels.npy`` (int64, N) and
 ``{split}_places.npy`` (int64, N×5: shard, offset, bytes, height, width), and an index
 ``dataset.json``, written last. It has what ``data.store`` writes, less ``shape`` and, since nothing
-has one size, with ``shards`` in its place: split → file names in order.
+has one size, with ``shards`` in its place: split → file names in order; and ``format``, a number.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from typing import IO, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from toporepro.data.index import again
 from toporepro.data.store import DataError, FileRecord, Images, Labels
 
+FORMAT = 2  # of what a shard holds; 1 had no tables of blocks behind its JPEGs
 Storage = Literal["jpeg", "raw"]
 Places = npt.NDArray[np.int64]
 SHARD, OFFSET, BYTES, HEIGHT, WIDTH = range(5)
@@ -62,6 +64,11 @@ class ShardedImages:
         """
         try:
             content = json.loads(index.read_text(encoding="utf-8"))
+            shards = {name: tuple(files) for name, files in content["shards"].items()}
+            if (found := content.get("format", 1)) != FORMAT:
+                raise DataError(
+                    f"{index}: images of format {found}, {FORMAT} expected; {again(index.parent)}"
+                )
             opened = cls(
                 index=index,
                 source=str(content["source"]),
@@ -71,13 +78,15 @@ class ShardedImages:
                 categories={name: tuple(c) for name, c in content["categories"].items()},
                 mean=tuple(content["mean"]),
                 std=tuple(content["std"]),
-                shards={name: tuple(files) for name, files in content["shards"].items()},
+                shards=shards,
                 splits={name: int(split["count"]) for name, split in content["splits"].items()},
                 files={name: FileRecord(**record) for name, record in content["files"].items()},
                 extra=dict(content["extra"]),
             )
         except OSError as error:
             raise DataError(f"{index}: {error.strerror}; prepare the data") from None
+        except DataError:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"{index}: not an index of sharded images ({type(error).__name__}: {error}); "
@@ -297,4 +306,4 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
         raise DataError(f"{path}: not a readable array ({error}); prepare the data again") from None
     if array.dtype != np.int64:
         raise DataError(f"{path}: {array.dtype} found, int64 expected; prepare the data again")
-    return array
+    return np.asarray(array)  # still mapped; indexing numpy's class of mapped arrays takes longer
