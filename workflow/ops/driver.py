@@ -21,6 +21,11 @@ STATE = Path(".snakemake")
 DRIVER = STATE / "driver.json"
 LOG_LINES = 15
 LONGEST_END = 120.0  # seconds that a cancelled job may take to save and to end
+_LATE = (
+    "it ended well, but its files were not seen in time; where the disk shows them late, raise "
+    "latency-wait in workflow/profiles"
+)
+_PREPARED = re.compile(r"^Job \d+: Preparing .*\nReason: (?!Missing output)", re.MULTILINE)
 _RUN = re.compile(r"^SLURM run ID: (\S+)$", re.MULTILINE)
 
 
@@ -44,7 +49,7 @@ def reproduce(preset: str, cores: int, profile: str) -> int:
     from toporepro.report.claims import read_claims
     from toporepro.report.render import render_terminal
 
-    status = run(snakemake(preset, cores=cores, profile=profile))
+    status = _complete(snakemake(preset, cores=cores, profile=profile))
     if status:
         return status
     root = Path("results") / Path(preset).stem
@@ -54,6 +59,24 @@ def reproduce(preset: str, cores: int, profile: str) -> int:
     print(render_terminal(read_claims(root / "claims.csv")))
     print(f"\nreport: {page}\nexplorer: {root / 'explorer.html'}\nSnakemake's own report: {other}")
     return status
+
+
+def _complete(command: list[str]) -> int:
+    """Run Snakemake; twice where the first run prepared data anew that were there.
+
+    It then leaves out jobs that read them as ``ancient``, although they have other reasons to run,
+    such as parameters that have changed or outputs that are not there.
+    """
+    status = run(command)
+    return run(command) if not status and _prepared_anew() else status
+
+
+def _prepared_anew() -> bool:
+    logs = (STATE / "log").glob("*.snakemake.log")
+    log = max(logs, key=lambda path: path.stat().st_mtime, default=None)
+    return log is not None and bool(
+        _PREPARED.search(log.read_text(encoding="utf-8", errors="replace"))
+    )
 
 
 def figure(name: str, preset: str, cores: int, profile: str) -> int:
@@ -67,7 +90,7 @@ def figure(name: str, preset: str, cores: int, profile: str) -> int:
         )
         return 2
     target = Path("results") / Path(preset).stem / "figures" / f"{name}.png"
-    status = run(snakemake(preset, str(target), cores=cores, profile=profile))
+    status = _complete(snakemake(preset, str(target), cores=cores, profile=profile))
     if not status:
         print(f"figure: {target}")
     return status
@@ -103,6 +126,7 @@ def failures(log: Path | None) -> int:
 def _failed(text: str) -> list[tuple[str, str, list[Path]]]:
     """Rule, what the cluster says, and logs of each job that failed and was not made good."""
     failed: dict[str, tuple[str, str, list[Path]]] = {}
+    rule = ""
     for block in re.split(r"\n(?=\S)", text):
         if found := re.match(r"(?:\[[^\]]*\]\s*)?Error in rule (\w+)", block):
             listed = re.search(r"^\s*log: (.*?)(?: \(check.*)?$", block, re.MULTILINE)
@@ -111,6 +135,10 @@ def _failed(text: str) -> list[tuple[str, str, list[Path]]]:
             why = (status[1] or status[0]) if status else ""
             job = re.search(r"^\s*jobid: (.*)$", block, re.MULTILINE)
             failed[job[1] if job else block] = found[1], why, logs
+        elif found := re.match(r"MissingOutputException in rule (\w+)", block):
+            rule = found[1]
+        elif rule and (found := re.match(r"Job (\S+)\s+completed successfully, but", block)):
+            failed[found[1]] = rule, _LATE, []
         elif done := re.match(r"(?:\[[^\]]*\]\s*)?Finished jobid: (\S+)", block):
             failed.pop(done[1], None)  # another attempt did it
     return list(failed.values())

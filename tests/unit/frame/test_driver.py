@@ -36,6 +36,14 @@ Error in rule {rule}:
         (command exited with non-zero exit code)
     external_jobid: 7
 """
+LATE = """MissingOutputException in rule measure_model in file "/r/measure.smk", line 30:
+Job 5  completed successfully, but some output files are missing. Missing files after 2 seconds:
+results/x/measures.csv (missing locally, parent dir contents: weights.safetensors)
+"""
+PREPARED = """[Tue Nov 24 12:02:08 2026]
+Job 3: Preparing digits-4bae3a4266
+Reason: {reason}
+"""
 STATUS = "SLURM-job '7' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable"
 
 
@@ -222,3 +230,28 @@ def test_the_newest_log_is_taken(driver: Any, capsys: Any) -> None:
     newest = log("newest", "b")
     assert driver.failures(None) == 0
     assert f"Snakemake's log: {newest}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("reason", "runs"),
+    [
+        ("Missing output files: data/prepared/digits-4bae3a4266/dataset.json", 1),
+        ("Params have changed since last execution: 'code of toporepro.data.index=1'", 2),
+    ],
+)
+def test_data_prepared_anew_are_followed_by_what_reads_them(
+    reason: str, runs: int, driver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(driver, "run", lambda command: calls.append(command) or 0)
+    (driver.STATE / "log").mkdir(parents=True, exist_ok=True)
+    (driver.STATE / "log" / "1.snakemake.log").write_text(PREPARED.format(reason=reason))
+    assert driver._complete(["snakemake"]) == 0
+    assert len(calls) == runs
+
+
+def test_files_that_were_seen_too_late_are_a_failure(driver: Any) -> None:
+    ((rule, why, logs),) = driver._failed(LATE)
+    assert (rule, logs) == ("measure_model", [])
+    assert "latency-wait" in why
+    assert not driver._failed(LATE + "Finished jobid: 5 (Rule: measure_model)\n")
