@@ -90,13 +90,16 @@ def _commit(name: str, root: Path, kept: list[str]) -> int:
     """Commit the record and the pointers, and nothing else that happens to be staged."""
     gone = subprocess.check_output(["git", "ls-files", "--deleted", str(root)], text=True).split()
     paths = [*kept, *gone]
-    for command in (
-        ["git", "add", "--", *paths],
-        ["git", "commit", "--quiet", "-m", f"Results of {name}", "--only", "--", *paths],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        text = done.stdout + done.stderr
-        if done.returncode and "nothing to commit" not in text and "no changes added" not in text:
-            print(text.strip(), file=sys.stderr)
-            return done.returncode
-    return 0
+    if status := _git("add", "--", *paths):
+        return status
+    staged = ["git", "diff", "--cached", "--quiet", "--", *paths]
+    if not subprocess.run(staged, check=False).returncode:
+        return 0  # nothing is new
+    return _git("commit", "--quiet", "-m", f"Results of {name}", "--only", "--", *paths)
+
+
+def _git(*arguments: str) -> int:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print((done.stdout + done.stderr).strip(), file=sys.stderr)
+    return done.returncode

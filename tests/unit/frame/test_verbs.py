@@ -66,3 +66,21 @@ def test_a_damaged_index_of_a_record_is_named(ops: Any, content: bytes) -> None:
 def test_without_a_log_no_failures_are_told(ops: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert ops("driver").failures(None) == 1
     assert "nothing has run" in capsys.readouterr().err
+
+
+def test_a_commit_of_nothing_new_is_none(ops: Any, tmp_path: Path) -> None:
+    """Whatever else lies in the repository."""
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+    subprocess.run([*git, "init", "-q"], check=True)
+    for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
+        subprocess.run(["git", "config", key, value], check=True)
+    Path("kept.csv").write_text("1")
+    Path("untracked.txt").write_text("not for the commit")
+    track = ops("track")
+    for _ in range(2):
+        assert track._commit("tiny", tmp_path, ["kept.csv"]) == 0
+    listed = ["git", "log", "--format=%s", "--name-only"]
+    assert subprocess.check_output(listed, text=True).split("\n\n") == [
+        "Results of tiny",
+        "kept.csv\n",
+    ]
