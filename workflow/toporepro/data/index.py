@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toporepro.provenance import sha256
+from toporepro.provenance import DamagedError, intact, sha256
 
 INDEX = "dataset.json"
 
@@ -135,7 +135,7 @@ def read_index(index: Path) -> dict[str, Any]:
     """The content of an index of any kind.
 
     Raises:
-        DataError: if it is missing, or not a JSON object.
+        DataError: if it is missing, not a JSON object, or not what its manifest says.
     """
     try:
         content = json.loads(index.read_text(encoding="utf-8"))
@@ -146,6 +146,10 @@ def read_index(index: Path) -> dict[str, Any]:
         raise DataError(f"{index}: not valid JSON ({error}); {again(index.parent)}") from None
     if not isinstance(content, dict):
         raise DataError(f"{index}: not an index of prepared data; {again(index.parent)}")
+    try:
+        intact(index)
+    except DamagedError as error:
+        raise DataError(str(error)) from None
     return content
 
 

@@ -116,7 +116,7 @@ def parse_pairs(content: bytes, where: str) -> Iterator[Pair]:
             if missing:
                 raise ValueError(f"no {', '.join(missing)}")
             pair = Pair(**{name: entry[key] for name, key in _KEYS.items()})
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{where}, line {number}: not a minimal pair: {error}") from None
         yield pair
 

@@ -212,7 +212,9 @@ class ParquetFiles:
         row = 0
         try:
             # A buffer, so that a row group's column is not read as a whole.
-            with parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+            with parquet.ParquetFile(
+                path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True
+            ) as file:
                 wrong = _wrong(file.schema_arrow)
                 if wrong:
                     yield Document(str(path), (), fault=wrong)

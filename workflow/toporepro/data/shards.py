@@ -10,7 +10,6 @@ has one size, with ``shards`` in its place: split → file names in order; and `
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from typing import IO, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from toporepro.data.index import again
+from toporepro.data.index import again, read_index, reading
 from toporepro.data.store import DataError, FileRecord, Images, Labels
 
 FORMAT = 2  # of what a shard holds; 1 had no tables of blocks behind its JPEGs
@@ -62,8 +61,8 @@ class ShardedImages:
         Raises:
             DataError: if the index or a file is missing, damaged or of another size.
         """
-        try:
-            content = json.loads(index.read_text(encoding="utf-8"))
+        content = read_index(index)
+        with reading(index, "sharded images"):
             shards = {name: tuple(files) for name, files in content["shards"].items()}
             if (found := content.get("format", 1)) != FORMAT:
                 raise DataError(
@@ -83,15 +82,6 @@ class ShardedImages:
                 files={name: FileRecord(**record) for name, record in content["files"].items()},
                 extra=dict(content["extra"]),
             )
-        except OSError as error:
-            raise DataError(f"{index}: {error.strerror}; prepare the data") from None
-        except DataError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"{index}: not an index of sharded images ({type(error).__name__}: {error}); "
-                f"remove it and prepare the data again"
-            ) from None
         for name, record in opened.files.items():
             record.check_size(index.parent / name)
         return opened
