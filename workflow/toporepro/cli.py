@@ -35,10 +35,12 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted; the next start goes on from here", file=sys.stderr)
         return 130
-    except (SpecError, OSError, RuntimeError, ValueError) as error:
+    except (SpecError, OSError, RuntimeError, ValueError, ImportError, MemoryError) as error:
         if options.debug:
             traceback.print_exc()
-        print(f"toporepro {options.verb}: {error}", file=sys.stderr)
+        memory = isinstance(error, MemoryError) or "bad_alloc" in str(error)
+        what = f"out of memory; {error}" if memory else error
+        print(f"toporepro {options.verb}: {what}", file=sys.stderr)
         return 1
     return status or 0
 
