@@ -1,4 +1,4 @@
-"""GPT-Neo with fused attention against the eager one of ``transformers``."""
+"""Our GPT-Neo against the one of ``transformers``."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from toporepro.models import TextInputs, gpt_neo_125m
+from toporepro.models.gpt_files import empty_twin
 from toporepro.models.vision import import_torchvision
 from toporepro.spec import SpecError
 
@@ -48,6 +49,15 @@ def test_the_full_network_is_that_of_125m() -> None:
     assert kinds == ["global", "local"] * 6
     found = {n: m.out_features for n, m in network.named_modules() if n.endswith("c_fc")}
     assert gpt_neo_125m.layers(options) == found
+
+
+def test_initial_values_are_those_of_transformers() -> None:
+    torch.manual_seed(3)
+    theirs = empty_twin("gpt_neo_125m", gpt_neo_125m.Options(**SMALL), 101).state_dict()
+    torch.manual_seed(3)
+    inputs = TextInputs(vocabulary=101, context=40)
+    ours = gpt_neo_125m.build(gpt_neo_125m.Options(**SMALL), inputs).state_dict()
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
 
 
 @pytest.mark.parametrize("length", [1, 5, 7, 8, 40])

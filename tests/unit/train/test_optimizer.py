@@ -1,5 +1,9 @@
 """Optimisers of a recipe: what decays, and equality with torch's plain forms."""
 
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,3 +58,53 @@ def test_updates_equal_torchs_plain_optimisers(name: Any) -> None:
             optimizer.step()
     for left, right in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-6)
+
+
+def test_an_optimiser_needs_no_compiler() -> None:
+    code = """
+    import sys, torch
+    from tiny_training import tiny_spec
+    from toporepro.train.optimizer import make_optimizer
+    for name in ("adam", "adamw", "sgd"):
+        network = torch.nn.Linear(3, 2)
+        optimizer = make_optimizer(network, tiny_spec(optimizer=name).recipe)
+        optimizer.zero_grad()
+        network(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    print(sorted(name for name in sys.modules if name.startswith("torch._dynamo")))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    answer = subprocess.check_output(command, text=True, cwd=Path(__file__).parent)
+    assert answer.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
+)
+def test_updates_and_states_are_the_bytes_of_torchs_own_class(name: Any, kind: Any) -> None:
+    recipe = tiny_spec(optimizer=name, decay_norms_and_biases=True).recipe
+    ours, theirs = network(), network()
+    mine = make_optimizer(ours, recipe)
+    groups = [{**group, "params": list(theirs.parameters())} for group in mine.param_groups[:1]]
+    other = kind(groups, fused=True)
+    assert isinstance(mine, kind)
+    steps: list[Any] = []
+    mine.register_step_post_hook(lambda *_: steps.append(torch.is_grad_enabled()))
+    images = torch.randn(8, 1, 4, 4)
+    for turn in range(4):
+        for net, optimizer in ((ours, mine), (theirs, other)):
+            optimizer.zero_grad()
+            net(images).square().sum().backward()
+            optimizer.step()
+        if turn == 1:
+            mine.load_state_dict(mine.state_dict())
+    assert steps == [True] * 4
+    for left, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(left, right)
+    left, right = mine.state_dict()["state"], other.state_dict()["state"]
+    assert left.keys() == right.keys()
+    assert len(left) == 5
+    for index in left:
+        torch.testing.assert_close(left[index], right[index], rtol=0, atol=0)

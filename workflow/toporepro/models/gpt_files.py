@@ -95,9 +95,7 @@ def empty_twin(architecture: str, options: Any, vocabulary: int) -> Any:
 
     import_torchvision()  # transformers imports it
     if architecture == "gpt_neo_125m":
-        from toporepro.models.gpt_neo_125m import transformers_network
-
-        return transformers_network(options, vocabulary)
+        return _neo_twin(options, vocabulary)
     from transformers.models.gpt2.configuration_gpt2 import GPT2Config
     from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
 
@@ -115,6 +113,25 @@ def empty_twin(architecture: str, options: Any, vocabulary: int) -> Any:
             attn_pdrop=0.0,
             bos_token_id=None,
             eos_token_id=None,
+        )
+    )
+
+
+def _neo_twin(options: Any, vocabulary: int) -> Any:
+    from transformers.models.gpt_neo.configuration_gpt_neo import GPTNeoConfig
+    from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoForCausalLM
+
+    pairs: list[list[object]] = [[["global", "local"], options.depth // 2]]
+    return GPTNeoForCausalLM(
+        GPTNeoConfig(
+            vocab_size=vocabulary,
+            max_position_embeddings=options.context,
+            hidden_size=options.width,
+            num_layers=options.depth,
+            attention_types=pairs + [[["global"], 1]] * (options.depth % 2),
+            num_heads=options.heads,
+            intermediate_size=options.mlp,
+            window_size=options.window,
         )
     )
 

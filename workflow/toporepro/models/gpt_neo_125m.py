@@ -1,9 +1,9 @@
-"""GPT-Neo-125M, built by ``transformers``; TopoLoss on ``c_fc`` of every block."""
+"""GPT-Neo-125M; TopoLoss on ``c_fc`` of every block."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from toporepro.models.decoder_flops import decoder_flops
 from toporepro.models.inputs import TextInputs
@@ -61,33 +61,14 @@ def flops(options: Options, inputs: TextInputs) -> int:
 
 def build(options: Options, inputs: TextInputs) -> nn.Module:
     """The untrained network; takes tokens n×t, gives logits n×t×vocabulary."""
-    from toporepro.models.neo_attention import GPTNeo
+    from toporepro.models.neo import GPTNeo
 
-    return GPTNeo(transformers_network(options, inputs.vocabulary), options.window)
-
-
-def transformers_network(options: Options, vocabulary: int) -> Any:
-    """The untrained ``GPTNeoForCausalLM``."""
-    from toporepro.models.vision import import_torchvision
-
-    import_torchvision()  # transformers imports it
-    from transformers.models.gpt_neo.configuration_gpt_neo import GPTNeoConfig
-    from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoForCausalLM
-
-    config = GPTNeoConfig(
-        vocab_size=vocabulary,
-        max_position_embeddings=options.context,
-        hidden_size=options.width,
-        num_layers=options.depth,
-        attention_types=_alternating(options.depth),
-        num_heads=options.heads,
-        intermediate_size=options.mlp,
-        window_size=options.window,
+    return GPTNeo(
+        vocabulary=inputs.vocabulary,
+        context=options.context,
+        width=options.width,
+        depth=options.depth,
+        heads=options.heads,
+        units=options.mlp,
+        window=options.window,
     )
-    return GPTNeoForCausalLM(config)
-
-
-def _alternating(depth: int) -> list[list[object]]:
-    """Global, local, global … as the configuration spells it."""
-    pairs: list[list[object]] = [[["global", "local"], depth // 2]]
-    return pairs + [[["global"], 1]] * (depth % 2)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from toporepro.spec import Recipe, SpecError
+
+_Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -31,6 +34,23 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
+        sgd = _eager(torch.optim.SGD)
+        return sgd(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+    return _eager(kind)(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+
+
+def _eager(kind: type[_Kind]) -> type[_Kind]:
+    """The optimiser's own methods without what torch wraps around them for ``torch.compile``.
+
+    Making, stepping and saving an optimiser import ``torch._dynamo`` and sympy through those
+    wrappers, 1.5 s of every training, also where nothing is compiled; and a compiled loss leaves
+    the optimiser outside. Methods that are not wrapped stay as they are. Hooks, and the profiler's
+    names, are put around ``step`` by the class itself.
+    """
+    plain = {
+        name: inspect.unwrap(getattr(kind, name))
+        for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    }
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**plain, "step": step})
