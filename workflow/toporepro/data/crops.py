@@ -139,6 +139,8 @@ def _crops(
     size: int,
     flips: npt.NDArray[np.bool_],
 ) -> Images:
+    import torch
+
     split.announce(ids)
     made = np.empty((len(ids), size, size, 3), dtype=np.uint8)
     numbers, rectangles, mirrored = ids.tolist(), boxes.tolist(), flips.tolist()
@@ -149,8 +151,9 @@ def _crops(
             cuts = []
             for place in places:
                 cuts.append(_cut(split, numbers[place], rectangles[place], size))
-            for place, decode in zip(places, cuts, strict=True):
-                _resize(decode(), made[place], mirrored[place])
+            with torch.inference_mode():  # calls to torch cost less where no gradient can be asked
+                for place, decode in zip(places, cuts, strict=True):
+                    _resize(decode(), made[place], mirrored[place])
         except DataError as error:
             shard = split.files[split.places[numbers[place], SHARD]]
             raise DataError(f"{shard}: image {numbers[place]} of {split.name}: {error}") from None
