@@ -2,12 +2,14 @@
 
 Sentences are random ids whose lengths are spread as BLiMP's are (mean 9 tokens of GPT-2, 4 to 25).
 The loop runs over a sample of them, and its time is counted up. On a CPU times are CPU seconds, so
-that other work on the machine counts for little; on a GPU they are wall seconds.
+that other work on the machine counts for little; on a GPU they are wall seconds. The limit is the
+time that the networks' operations would take at the rate of one large matrix product of float32.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 
 from toporepro.measure.pair_scores import log_probabilities
 from toporepro.measure.text_subject import TextSubject
-from toporepro.models import family
+from toporepro.models import family, nanogpt
 from toporepro.models.inputs import TextInputs
 from toporepro.spec import DataSpec, Recipe, TopoSpec, TrainSpec
 
@@ -44,6 +46,17 @@ def subject_of(options: dict, vocabulary: int, device: str) -> TextSubject:
     )  # fmt: skip
 
 
+def product_rate(device: str, clock: Callable[[], float]) -> float:
+    """Operations a second of a product of 2,048² matrices in float32, the fastest of five."""
+    matrix = torch.randn(2048, 2048, device=device)
+    seconds = []
+    for _ in range(5):
+        started = clock()
+        (matrix @ matrix).sum().item()
+        seconds.append(clock() - started)
+    return 2 * 2048**3 / min(seconds)
+
+
 def one_by_one(subject: TextSubject, sequences: list[list[int]]) -> np.ndarray:
     totals = []
     with torch.inference_mode():
@@ -61,6 +74,7 @@ def main() -> None:
     out = parser.parse_args().json
     device = "cuda" if torch.cuda.is_available() else "cpu"
     clock = time.perf_counter if device == "cuda" else time.process_time
+    rate = product_rate(device, clock)
     answer = {}
     for name, (options, vocabulary, count, sample) in CASES.items():
         subject = subject_of(options, vocabulary, device)
@@ -75,10 +89,19 @@ def main() -> None:
         started = clock()
         single = one_by_one(subject, sequences[:sample])
         theirs = (clock() - started) / sample
+        work = sum(
+            nanogpt.flops(
+                nanogpt.Options(**options), TextInputs(vocabulary=vocabulary, context=length - 1)
+            )
+            for length in map(len, sequences)
+        )
+        limit = work / rate / count
         answer[name] = {
             "sentences_per_second": round(1 / ours, 1),
             "loop_sentences_per_second": round(1 / theirs, 1),
             "ratio": round(theirs / ours, 1),
+            "ratio_at_the_limit": round(theirs / limit, 1),
+            "share_of_the_limit": round(limit / ours, 2),
             "largest_difference": float(f"{np.abs(scores[:sample] - single).max():.1g}"),
         }
     print(json.dumps(answer, indent=1))
