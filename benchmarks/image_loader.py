@@ -13,10 +13,10 @@ Beside them stand limits of decoding alone: a JPEG in full, a stored one in full
 crops in full; and the parts that ours consists of. The best of many rounds is shown, since all else
 that a machine does only adds; ratios are of these.
 
-Seen on 2 busy cores (AMD EPYC, 160 pixels): torchvision 390–430 images per second and core; ours
-2,300 (5.4–5.9×) where a GPU normalises, 2,000–2,100 (4.8–5.0×) where the processor does; at 224
-pixels 5.7–6.3× and 4.7–5.1×. Over half of the time is decoding, most of it Huffman codes, which no
-crop on a grid of 16 pixels can spare: a stored image takes 440 µs, a crop 250.
+Seen on 2 busy cores (AMD EPYC, 160 pixels): torchvision 390–490 images per second and core; ours
+2,300–2,400 (5.0–5.9×) where a GPU normalises, 1,900–2,200 (4.2–5.0×) where the processor does; at
+224 pixels 5.1–6.3× and 3.5–5.1×. Over half of the time is decoding, most of it Huffman codes, which
+no crop on a grid of 16 pixels can spare: a stored image takes 440 µs, a crop 250.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ RATIO = (3 / 4, 4 / 3)
 _ATTEMPTS = 10
 # Streams of random numbers of their own, far from those in ``data.loader``: four per attempt.
 _FIRST_STREAM = 1000
-# Images cut out before any is decoded: one kind of work at a time finds its code in the caches.
+# Images cut out before any is decoded, and decoded before any is resized: one kind of work at a
+# time finds its code in the caches.
 _TOGETHER = 32
 
 
@@ -148,15 +149,17 @@ def _crops(
         places = range(first, min(first + _TOGETHER, len(numbers)))
         place = first
         try:
-            cuts = []
+            cuts, pixels = [], []
             for place in places:
                 cuts.append(_cut(split, numbers[place], rectangles[place], size))
-            with torch.inference_mode():  # calls to torch cost less where no gradient can be asked
-                for place, decode in zip(places, cuts, strict=True):
-                    _resize(decode(), made[place], mirrored[place])
+            for place in places:
+                pixels.append(cuts[place - first]())
         except DataError as error:
             shard = split.files[split.places[numbers[place], SHARD]]
             raise DataError(f"{shard}: image {numbers[place]} of {split.name}: {error}") from None
+        with torch.inference_mode():  # calls to torch cost less where no gradient can be asked
+            for place, cropped in zip(places, pixels, strict=True):
+                _resize(cropped, made[place], mirrored[place])
     return made
 
 
