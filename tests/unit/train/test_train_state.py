@@ -181,3 +181,4 @@ def test_the_ledger_sums_over_attempts(tmp_path: Path, monkeypatch: pytest.Monke
     assert third.energy["energy_kwh"] is None
     path.write_text("{")
     assert Ledger(path).attempts == 0
+    assert Ledger(path).energy["energy_kwh"] is None

@@ -197,6 +197,8 @@ class Ledger:
         """Over all attempts, for the manifest; unknown if that of one of them is."""
         spent = [attempt.get("energy_kwh") for attempt in self._attempts]
         known = [kwh for kwh in spent if kwh is not None]
+        if not self._attempts:  # damaged after the training had ended
+            return {"energy_kwh": None, "energy_source": "the note of its attempts was lost"}
         return {
             "energy_kwh": sum(known) if len(known) == len(spent) else None,
             "energy_source": self._attempts[-1]["energy_source"],
