@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TINY = "tests/presets/tiny.yaml"
+Injected = Callable[..., None]
 
 
 @dataclass
@@ -90,6 +92,16 @@ def copy_repository(folder: Path) -> Copy:
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "copy"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
     return Copy(folder)
+
+
+@pytest.fixture
+def injected(record_property: Callable[[str, object], None]) -> Injected:
+    """Notes one line of the table of faults: fault, where, times, outcome."""
+
+    def note(fault: str, where: str, times: int, outcome: str) -> None:
+        record_property("fault", (fault, where, times, outcome))
+
+    return note
 
 
 @pytest.fixture(scope="session")

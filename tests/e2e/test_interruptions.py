@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Copy
+from tests.e2e.conftest import Copy, Injected
 
 pytestmark = pytest.mark.e2e
 
@@ -21,7 +21,9 @@ def tables(copy: Copy) -> dict[str, bytes]:
     }
 
 
-def test_a_killed_driver_needs_no_hand_repair(fresh: Copy, finished: Copy) -> None:
+def test_a_killed_driver_needs_no_hand_repair(
+    fresh: Copy, finished: Copy, injected: Injected
+) -> None:
     command = [
         sys.executable,
         "workflow/ops",
@@ -45,6 +47,7 @@ def test_a_killed_driver_needs_no_hand_repair(fresh: Copy, finished: Copy) -> No
     assert "removing it" in output
     assert tables(fresh) == tables(finished)
     assert not list(fresh.root.rglob("*.partial*"))
+    injected("kill -9 (also the out-of-memory killer's)", "driver", 1, "the next start goes on")
 
 
 def test_a_failed_job_is_named_with_its_log_and_the_rest_goes_on(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT
+from tests.e2e.conftest import ROOT, Injected
 from tests.e2e.servers import ObjectStore, Relay, SecureShell, object_store, secure_shell
 
 pytestmark = pytest.mark.e2e
@@ -141,21 +141,42 @@ def server(request: pytest.FixtureRequest) -> SecureShell | ObjectStore:
     return found
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+# Each of them over one of the servers, and once over the other.
+KILLS = [
+    ("shell", "kill -9 (also the out-of-memory killer's)", signal.SIGKILL),
+    ("bucket", "kill -9 (also the out-of-memory killer's)", signal.SIGKILL),
+    ("shell", "SIGTERM", signal.SIGTERM),
+    ("bucket", "SIGINT", signal.SIGINT),
+]
+
+
+def kill(process: subprocess.Popen[str], number: int) -> None:
     assert process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.killpg(process.pid, number)
+    try:
+        process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:  # libraries wait for a server that says nothing
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
+@pytest.mark.parametrize(("kind", "way", "number"), KILLS)
 def test_a_push_and_a_pull_that_are_killed_go_on(
-    make: Callable[[str], Clone], server: SecureShell | ObjectStore, tmp_path: Path
+    kind: str,
+    way: str,
+    number: int,
+    make: Callable[[str], Clone],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    injected: Injected,
 ) -> None:
+    server: SecureShell | ObjectStore = request.getfixturevalue(kind)
     first, second, place = make("first"), make("second"), str(tmp_path / "store")
     up = Relay(server.port, COUNT * BYTES // 2, upward=True)
     use(first, server, place, up.port)
     pushing = first.start("push")
     assert up.stalled.wait(60), "nothing was sent"
-    kill(pushing)
+    kill(pushing, number)
     up.close()
     if isinstance(server, SecureShell):
         assert objects(Path(place)) < COUNT
@@ -168,13 +189,16 @@ def test_a_push_and_a_pull_that_are_killed_go_on(
     use(second, server, place, down.port)
     pulling = second.start("pull")
     assert down.stalled.wait(60), "nothing came"
-    kill(pulling)
+    kill(pulling, number)
     down.close()
     assert len(second.files) < COUNT
     objects(second.root / ".dvc" / "cache")
     use(second, server, place)
     second.move("pull")
     assert second.files == first.files
+    where = {"shell": "over SSH", "bucket": "to and from S3"}[kind]
+    for stage in ("push", "pull"):
+        injected(way, f"{stage}, {where}", 1, "the next start goes on; identical files")
 
 
 def test_a_wrong_key_is_refused_in_words(
@@ -229,7 +253,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
 
 
 def test_a_full_disk_spoils_neither_the_remote_nor_the_clone(
-    make: Callable[[str], Clone], tmp_path: Path
+    make: Callable[[str], Clone], tmp_path: Path, injected: Injected
 ) -> None:
     first = make("first")
     with small_disk(tmp_path / "disk", "1m") as enlarge:
@@ -253,6 +277,8 @@ def test_a_full_disk_spoils_neither_the_remote_nor_the_clone(
             enlarge_cache("16m")
             second.move("pull")
             assert second.files == first.files
+    for stage in ("push", "pull"):
+        injected("full disk", stage, 1, "one error; afterwards identical files")
 
 
 def test_two_clones_may_push_at_once(

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Copy, finished, fresh
+from tests.e2e.conftest import Copy, Injected, finished, fresh, injected
 from tests.faults.verbs import Job, jobs
 
-__all__ = ["finished", "fresh"]
-
-Injected = Callable[..., None]
-
-
-@pytest.fixture
-def injected(record_property: Callable[[str, object], None]) -> Injected:
-    """Notes one line of the table: fault, where, times, outcome."""
-
-    def note(fault: str, where: str, times: int, outcome: str) -> None:
-        record_property("fault", (fault, where, times, outcome))
-
-    return note
+__all__ = ["Injected", "finished", "fresh", "injected"]
 
 
 @pytest.fixture(scope="module")

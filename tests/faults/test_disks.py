@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected
 from tests.faults.test_kills import STAGES, clear, leftovers, made
-from tests.faults.verbs import Job, job
+from tests.faults.verbs import Job
 
 pytestmark = pytest.mark.e2e
 FREE = 32 * 1024  # of the full disk: some outputs begin, none of these stages' ends
@@ -55,10 +55,11 @@ WORDS = ("No space left on device", "Read-only file system", "too little", "free
 def test_what_cannot_be_written_is_said_and_made_later(
     fault: str, name: str, copy: Copy, all_jobs: list[Job], injected: Injected
 ) -> None:
-    one = job(all_jobs, *STAGES[name])
+    target = STAGES[name]
+    one = target.of(all_jobs)
     outputs = one.outputs(copy)
     before = made(outputs)
-    clear(one, outputs)
+    clear(one, outputs, target.state)
     inject, mend = FAULTS[fault]
     inject(copy)
     try:

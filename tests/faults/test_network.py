@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import random
 import socket
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Injected
+from tests.faults.test_kills import WAYS
 from tests.unit.data import misbehaving_server as web
 from toporepro.data.fetch import Patience, RemoteFile, fetch
 from toporepro.data.index import DataError
@@ -88,6 +94,56 @@ def test_wrong_answers_are_refused(
     assert "/a" in str(caught.value)
     assert not (tmp_path / "file.bin").exists()
     injected("network", what, 1, "refused, the address named")
+
+
+FETCH = (
+    "import sys; from pathlib import Path; from toporepro.data.fetch import RemoteFile, fetch; "
+    "fetch(RemoteFile(name='file.bin', urls=(sys.argv[1],), bytes=int(sys.argv[2]), "
+    "sha256=sys.argv[3]), Path(sys.argv[4]))"
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_fetch_that_is_killed_goes_on(
+    way: str, server: web.Server, tmp_path: Path, injected: Injected
+) -> None:
+    url = server.put("/a", slow, web.right(CONTENT))
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    command = [sys.executable, "-c", FETCH, url, str(len(CONTENT)), digest, str(tmp_path)]
+    part = tmp_path / ".file.bin.part"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        while not part.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(random.Random(way).uniform(0, 0.3))
+        with contextlib.suppress(ProcessLookupError):
+            WAYS[way](process.pid)
+    assert not (tmp_path / "file.bin").exists() or way == "out of memory (RLIMIT_AS)"
+    assert fetch(remote(url), tmp_path, patience=PATIENCE).read_bytes() == CONTENT
+    assert not part.exists()
+    injected(way, "fetch", 1, "the next start goes on; the right bytes")
+
+
+@pytest.mark.parametrize("how", ["full disk", "read-only folder"])
+def test_a_fetch_that_cannot_be_written_is_said(
+    how: str, server: web.Server, tmp_path: Path, injected: Injected
+) -> None:
+    if os.geteuid():
+        pytest.skip("not root: a disk of its own cannot be mounted")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = "size=16k" if how == "full disk" else "ro"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    try:
+        with pytest.raises((DataError, OSError), match=r"disk|Read-only"):
+            fetch(remote(server.put("/a", web.right(CONTENT))), folder, patience=PATIENCE)
+        assert not (folder / "file.bin").exists()
+        subprocess.run(["mount", "-o", "remount,rw,size=128m", str(folder)], check=True)
+        url = server.put("/a", web.right(CONTENT))
+        assert fetch(remote(url), folder, patience=PATIENCE).read_bytes() == CONTENT
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    injected(how, "fetch", 1, "one error with the path; afterwards identical files")
 
 
 def test_a_proxy_is_used(

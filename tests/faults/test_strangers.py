@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import struct
@@ -14,20 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import safetensors.torch
 import torch
 from PIL import Image
+from pyarrow import parquet
 
 from tests.faults.conftest import Injected
+from toporepro.data import parquet_text
 from toporepro.data.archives import Limits, read_members
 from toporepro.data.index import DataError
 from toporepro.data.pairs import parse_pairs
 from toporepro.data.pictures import read_picture
 from toporepro.data.text_files import TextFile
+from toporepro.models import mlp, resnet18
 from toporepro.models.checkpoint import CheckpointError, load, read_metadata
+from toporepro.models.inputs import Inputs
+from toporepro.models.published import fitted
 from toporepro.models.torch_files import read_weights
 
+DIGITS = Inputs(channels=1, height=8, width=8, classes=10)
 MEMORY = 1 << 30  # bytes above what the libraries need when loaded
 
 
@@ -139,6 +147,41 @@ def test_a_pickle_that_executes_is_refused(tmp_path: Path, injected: Injected) -
     injected("stranger's file", "a checkpoint whose pickle executes", 1, "refused, not executed")
 
 
+def test_a_checkpoint_of_another_architecture_is_refused(
+    tmp_path: Path, injected: Injected
+) -> None:
+    small = mlp.build(mlp.Options(hidden=64), DIGITS)
+    torch.save(small.state_dict(), tmp_path / "f.pt")
+    weights = read_weights(tmp_path / "f.pt")
+    fitted(small, weights, "f.pt")
+    for other, says in (
+        (mlp.build(mlp.Options(hidden=100), DIGITS), "of another shape"),
+        (resnet18.build(resnet18.Options(), DIGITS), "missing: "),
+    ):
+        with pytest.raises(CheckpointError, match=f"(?s)f.pt.*{says}"):
+            fitted(other, weights, "f.pt")
+    injected("stranger's file", "a checkpoint of another architecture", 2, "refused, named")
+
+
+SCHEMAS = {
+    "Parquet without the column": pyarrow.table({"content": ["a text"]}),
+    "Parquet whose column holds bytes": pyarrow.table({"text": [b"a text"]}),
+    "Parquet whose column holds numbers": pyarrow.table({"text": [1.5]}),
+}
+
+
+@pytest.mark.parametrize("what", SCHEMAS)
+def test_parquet_of_another_schema_is_refused(
+    what: str, tmp_path: Path, injected: Injected
+) -> None:
+    parquet.write_table(SCHEMAS[what], tmp_path / "0.parquet")
+    options = parquet_text.Options(dataset=tmp_path.name)
+    (document,) = parquet_text.ParquetFiles(options, tmp_path).read("0.parquet")
+    assert str(tmp_path / "0.parquet") in document.name
+    assert "column `text`" in document.fault
+    injected("stranger's file", what, 1, "refused, file and column named")
+
+
 def header(length: int, text: bytes) -> bytes:
     return struct.pack("<Q", length) + text
 
@@ -183,15 +226,27 @@ def test_texts_that_are_none_are_refused(what: str, tmp_path: Path, injected: In
     injected("stranger's file", what, 1, "refused, the byte named")
 
 
-def test_a_jsonl_line_of_100_megabytes_is_refused(injected: Injected) -> None:
-    line = b'{"sentence_good": "' + b"a" * 100_000_000 + b'"}\n'
-    with pytest.raises(DataError, match=r"f\.jsonl, line 1: not a minimal pair"):
-        list(parse_pairs(line, "f.jsonl"))
-    injected("stranger's file", "a jsonl line of 100 MB", 1, "refused, the line named")
+LINES = {
+    "a jsonl line of 100 MB": b'{"sentence_good": "' + b"a" * 100_000_000 + b'"}\n',
+    "a jsonl line nested a million deep": b"[" * 1_000_000 + b"\n",
+    "a jsonl line that is no object": b"[1]\n",
+    "a jsonl line in broken UTF-8": b'{"sentence_good": "\xff"}\n',
+}
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_lines_that_are_no_pairs_are_refused(what: str, injected: Injected) -> None:
+    with pytest.raises(DataError, match=r"f\.jsonl, line 1: not a minimal pair") as error:
+        list(parse_pairs(LINES[what], "f.jsonl"))
+    assert len(str(error.value)) < 1000
+    injected("stranger's file", what, 1, "refused, the line named")
 
 
 def test_what_is_refused_takes_no_memory(tmp_path: Path, injected: Injected) -> None:
-    """Each in a process that may hold a gigabyte more than the libraries alone."""
+    """All in a process that may hold a gigabyte more than the libraries alone."""
+    (tmp_path / "line.jsonl").write_bytes(LINES["a jsonl line of 100 MB"])
+    (tmp_path / "no text.txt").write_bytes(b"a" * (200 << 20))
+    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(bytes(1 << 30), 1))
     (tmp_path / "huge.png").write_bytes(REFUSED["an image of 30,000 × 30,000 pixels"])
     (tmp_path / "bomb.zip").write_bytes(ARCHIVES["a bomb: 1 GB of zeros in 1 MB"])
     (tmp_path / "a.safetensors").write_bytes(HEADERS["a header of a gigabyte, cut"])
@@ -199,7 +254,9 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path, injected: Injected) -> 
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from toporepro.data.archives import Limits, read_members\n"
+        "from toporepro.data.pairs import read_pairs\n"
         "from toporepro.data.pictures import read_picture\n"
+        "from toporepro.data.text_files import TextFile\n"
         "from toporepro.models.checkpoint import load\n"
         "import PIL.Image, PIL.PngImagePlugin\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
@@ -209,7 +266,10 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path, injected: Injected) -> 
         "for work in (\n"
         "    lambda: read_picture((folder / 'huge.png').read_bytes()),\n"
         "    lambda: list(read_members(folder / 'bomb.zip', wanted=bool, limits=limits)),\n"
+        "    lambda: list(read_members(folder / 'bomb.tar.gz', wanted=bool, limits=limits)),\n"
         "    lambda: load(folder / 'a.safetensors'),\n"
+        "    lambda: list(read_pairs(folder / 'line.jsonl')),\n"
+        "    lambda: list(TextFile(folder / 'no text.txt')),\n"
         "):\n"
         "    try: work()\n"
         "    except MemoryError: raise\n"
@@ -217,5 +277,5 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path, injected: Injected) -> 
         "print(refused)\n"
     )
     answer = subprocess.check_output([sys.executable, "-c", code, str(tmp_path)], text=True)
-    assert answer.split() == ["3"]
-    injected("stranger's file", "huge images, bombs, headers", 3, "refused within 1 GiB")
+    assert answer.split() == ["6"]
+    injected("stranger's file", "huge images, bombs, headers, lines", 6, "refused within 1 GiB")

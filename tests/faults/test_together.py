@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected, digest
 from tests.faults.test_kills import MLP, clear, leftovers, made
-from tests.faults.verbs import Job, job
+from tests.faults.verbs import Job, job, jobs
 
 pytestmark = pytest.mark.e2e
 
@@ -72,11 +74,43 @@ def test_the_second_of_two_trainings_is_refused(
     injected("two at once", "train", 1, "one trains, the other is refused")
 
 
+# Of a manifest: what two runs of the same may differ in.
+VOLATILE = ("finished", "wall_seconds", "energy_kwh", "energy_source", "checksum", "git_commit")
+
+
+def told(path: Path) -> dict[str, Any]:
+    """What a manifest says would explain a difference of results."""
+    content = json.loads(path.read_text())
+    return {key: value for key, value in content.items() if key not in VOLATILE}
+
+
+METACHARACTERS = "$(touch pwned) `touch pwned` ; touch pwned | touch pwned & 'a' \"b\" τ² \\ !"
+
+
+def test_what_a_shell_would_run_is_never_run(
+    copy: Copy, all_jobs: list[Job], injected: Injected
+) -> None:
+    families = {"mlp": {"label": METACHARACTERS}, "resnet18": {"label": "{input} {{x}} $HOME"}}
+    overrides = json.dumps({"tiny": {"families": families}})
+    found = jobs(copy, f"overrides={overrides}")
+    for verb, part in (("figure", "figure training_curves"), ("claims", "")):
+        one = job(found, verb, part)
+        assert "touch pwned" in one.command
+        done = one.run(copy)
+        assert done.returncode == 0, done.stderr
+        assert job(all_jobs, verb, part).run(copy).returncode == 0  # as it was
+    assert not list(copy.root.rglob("pwned"))
+    injected("configuration: text for a shell", "figure, claims", 2, "taken as it is, never run")
+
+
+NASTY = "a \"folder\" of 'its' own $(touch pwned) ü"
+
+
 @pytest.mark.parametrize(("cores", "workers"), [(1, 1), (4, 2)])
 def test_cores_workers_and_folders_change_no_byte(
     cores: int, workers: int, finished: Copy, tmp_path: Path, injected: Injected
 ) -> None:
-    copy = Copy(tmp_path / "elsewhere")
+    copy = Copy(tmp_path / (NASTY if cores == 1 else "elsewhere"))
     shutil.copytree(finished.root, copy.root, symlinks=True)
     for name in ("results", "data", ".snakemake"):
         shutil.rmtree(copy.root / name)
@@ -91,4 +125,9 @@ def test_cores_workers_and_folders_change_no_byte(
         there = {name: digest(finished.results / name) for name in here}
         assert here
         assert here == there
+    for path in copy.results.rglob("*.manifest.json"):
+        assert told(path) == told(finished.results / path.relative_to(copy.results))
+    assert not list(tmp_path.rglob("pwned"))
+    if cores == 1:
+        injected("a folder of spaces, quotes and signs", "everything", 1, "identical files")
     injected(f"{cores} core(s), {workers} loader worker(s)", "everything", 1, "identical files")

@@ -67,11 +67,15 @@ class Job:
         )
 
 
-def jobs(copy: Copy) -> list[Job]:
-    """All jobs of the copy's preset, as a run from nothing would start them."""
+def jobs(copy: Copy, *config: str) -> list[Job]:
+    """All jobs of the copy's preset, as a run from nothing would start them.
+
+    Args:
+        config: further entries of the configuration, ``key=value``.
+    """
     profile = ["--workflow-profile", "workflow/profiles/default", "--cores", "2"]
     command = [sys.executable, "-m", "snakemake", *profile, "--forceall", "--dry-run", "-p"]
-    text = copy.run(*command, "--nolock", "--config", f"preset={copy.preset}")
+    text = copy.run(*command, "--nolock", "--config", f"preset={copy.preset}", *config)
     lines = re.findall(r"^\s*Shell command: (.*\btoporepro (\w+) .*)$", text, re.MULTILINE)
     assert lines, text
     return [Job(verb, command) for command, verb in lines]
