@@ -67,7 +67,8 @@ def test_damage_is_named_and_nothing_is_made_of_it(
     assert path.name in done.stderr or f"{path.parent.name}/" in done.stderr
     assert "Traceback" not in done.stderr
     injected(damage, what, 1, "refused, the file named")
-    assert reader.run(copy).returncode == 0, "the whole file is taken again"
+    if damage == "truncation":
+        assert reader.run(copy).returncode == 0, "the whole file is taken again"
 
 
 # What a job goes on from: the verb, the result it makes, files in its state, what it says.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import os
@@ -105,13 +106,18 @@ def link(member: tarfile.TarInfo) -> None:
     member.type, member.linkname, member.size = tarfile.SYMTYPE, "/etc/passwd", 0
 
 
-ARCHIVES = {
-    "a zip whose name leads out": packed("../../pwned"),
-    "a zip of an absolute name": packed("/tmp/pwned"),
-    "a tar whose name leads out": tar(lambda member: setattr(member, "name", "../pwned")),
-    "a tar with a symbolic link": tar(link),
-    "a bomb: 1 GB of zeros in 1 MB": packed("zeros", bytes(1 << 30)),
-    "half an archive": packed("a.jpg")[:40],
+@functools.cache
+def bomb() -> bytes:
+    return packed("zeros", bytes(1 << 30))
+
+
+ARCHIVES: dict[str, Callable[[], bytes]] = {
+    "a zip whose name leads out": lambda: packed("../../pwned"),
+    "a zip of an absolute name": lambda: packed("/tmp/pwned"),
+    "a tar whose name leads out": lambda: tar(lambda member: setattr(member, "name", "../pwned")),
+    "a tar with a symbolic link": lambda: tar(link),
+    "a bomb: 1 GB of zeros in 1 MB": bomb,
+    "half an archive": lambda: packed("a.jpg")[:40],
 }
 
 
@@ -121,7 +127,7 @@ def test_archives_that_lead_out_or_explode_are_refused(
 ) -> None:
     path = tmp_path / "in" / "archive"
     path.parent.mkdir()
-    path.write_bytes(ARCHIVES[what])
+    path.write_bytes(ARCHIVES[what]())
     limits = Limits(members=10, member_bytes=1 << 20, total_bytes=1 << 20)
     with pytest.raises(DataError, match="archive"):
         list(read_members(path, wanted=lambda name: True, limits=limits))
@@ -246,9 +252,9 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path, injected: Injected) -> 
     """All in a process that may hold a gigabyte more than the libraries alone."""
     (tmp_path / "line.jsonl").write_bytes(LINES["a jsonl line of 100 MB"])
     (tmp_path / "no text.txt").write_bytes(b"a" * (200 << 20))
-    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(bytes(1 << 30), 1))
+    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(bytes(1 << 24)) * 64)
     (tmp_path / "huge.png").write_bytes(REFUSED["an image of 30,000 × 30,000 pixels"])
-    (tmp_path / "bomb.zip").write_bytes(ARCHIVES["a bomb: 1 GB of zeros in 1 MB"])
+    (tmp_path / "bomb.zip").write_bytes(bomb())
     (tmp_path / "a.safetensors").write_bytes(HEADERS["a header of a gigabyte, cut"])
     code = (
         "import resource, sys\n"
