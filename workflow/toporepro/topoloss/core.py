@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from . import layers
 from .errors import TopoLossError
+from .foreach import UnitWeights, sheet_losses
 from .pyramid import (
     LaplacianPyramid,
     LaplacianPyramidOnBias,
@@ -65,20 +66,8 @@ class TopoLoss:
             TopoLossError: a layer, weight or bias does not exist, its type or sheet is not
                 allowed, or its weights hold NaN or infinity.
         """
-        values: dict[str, Tensor] = {}
-        tensors: dict[str, Tensor] = {}
-        for loss in self.losses:
-            if do_scaling and loss.scale is None:
-                continue
-            layer = layers.find_layer(model, loss.layer_name)
-            if self.strict_layer_type and loss.custom_weight_attribute_name is None:
-                layers.check_layer_type(layer, loss.layer_name)
-            value = loss.evaluate(layer)
-            key = self._key(loss.layer_name, values)
-            tensors[key] = loss.tensor(layer)
-            values[key] = value * loss.scale if do_scaling and loss.scale is not None else value
-        _check_finite(values, tensors)
-        return values
+        keys, values = self._values(model, do_scaling)
+        return dict(zip(keys, values, strict=True))
 
     @overload
     def compute(
@@ -105,15 +94,12 @@ class TopoLoss:
         Raises:
             TopoLossError: as :meth:`get_layerwise_topo_losses`.
         """
-        values = self.get_layerwise_topo_losses(model, do_scaling=do_scaling)
         if not reduce_mean:
-            return values
-        if not values:
+            return self.get_layerwise_topo_losses(model, do_scaling)
+        keys, values = self._values(model, do_scaling)
+        if not keys:
             return next(model.parameters()).new_zeros(())
-        total, *others = values.values()
-        for value in others:
-            total = total + value
-        return total / len(values)
+        return values.sum() / len(keys)
 
     def get_wandb_logging_dict(self, model: nn.Module) -> dict[str, float]:
         """All unscaled losses as floats, and their mean as ``"mean"``."""
@@ -151,21 +137,45 @@ class TopoLoss:
                 ) from error
         return cls(losses, strict_layer_type=strict_layer_type)
 
-    @staticmethod
-    def _key(name: str, taken: dict[str, Tensor]) -> str:
-        key, count = name, 1
-        while key in taken:
-            count += 1
-            key = f"{name}#{count}"
-        return key
+    def _values(self, model: nn.Module, do_scaling: bool) -> tuple[list[str], Tensor]:
+        """Names of the layers that count and their losses, as one vector."""
+        keys: list[str] = []
+        entries: list[UnitWeights | Tensor] = []
+        tensors: list[Tensor] = []
+        scales: list[float] = []
+        for loss in self.losses:
+            if do_scaling and loss.scale is None:
+                continue
+            layer = layers.find_layer(model, loss.layer_name)
+            if self.strict_layer_type and loss.custom_weight_attribute_name is None:
+                layers.check_layer_type(layer, loss.layer_name)
+            keys.append(_key(loss.layer_name, keys))
+            entries.append(loss.entry(layer))
+            tensors.append(loss.tensor(layer))
+            scales.append(loss.scale if do_scaling and loss.scale is not None else 1.0)
+        if not keys:
+            return keys, torch.empty(0)
+        values = sheet_losses(entries)
+        _check_finite(keys, values, tensors)
+        if len(set(scales)) == 1:
+            return keys, values * scales[0]
+        scaled = [value * scale for value, scale in zip(values.unbind(), scales, strict=True)]
+        return keys, torch.stack(scaled)
 
 
-def _check_finite(values: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
-    if not values or torch.compiler.is_compiling() or _is_capturing():
+def _key(name: str, taken: list[str]) -> str:
+    key, count = name, 1
+    while key in taken:
+        count += 1
+        key = f"{name}#{count}"
+    return key
+
+
+def _check_finite(keys: list[str], values: Tensor, tensors: list[Tensor]) -> None:
+    if torch.compiler.is_compiling() or _is_capturing():
         return
     # One transfer for all layers: each would wait for the device.
-    finite = torch.stack([value.detach() for value in values.values()]).isfinite().tolist()
-    for (key, tensor), good in zip(tensors.items(), finite, strict=True):
+    for key, tensor, good in zip(keys, tensors, values.isfinite().tolist(), strict=True):
         if not good:
             bad = layers.count_not_finite(tensor)
             raise TopoLossError(

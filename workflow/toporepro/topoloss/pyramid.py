@@ -12,7 +12,7 @@ from toporepro.sheet import check_factors, sheet_shape
 
 from . import layers
 from .errors import SheetWarning, TopoLossError
-from .function import sheet_loss
+from .foreach import UnitWeights, sheet_losses
 from .kernel import EPS, compute_dtype, full_precision
 from .resample import axis_operators
 
@@ -50,7 +50,8 @@ def laplacian_pyramid_loss(
     h, w = _checked_shape(cortical_sheet, 3, "(h, w, e)")
     _check("cortical sheet", h, w, factor_h, factor_w, interpolation)
     units = cortical_sheet.reshape(h * w, -1)
-    return sheet_loss(units, 0, (h, w), factor_h, factor_w, interpolation)
+    entry = UnitWeights(units, 0, (h, w), factor_h, factor_w, interpolation)
+    return sheet_losses([entry]).squeeze(0)
 
 
 def laplacian_pyramid_loss_on_bias(
@@ -130,8 +131,8 @@ class PyramidLoss:
         """The parameter of ``layer`` on which this loss acts."""
         raise NotImplementedError
 
-    def evaluate(self, layer: nn.Module) -> Tensor:
-        """The unscaled loss of ``layer``: a scalar, differentiable once.
+    def entry(self, layer: nn.Module) -> UnitWeights | Tensor:
+        """What :func:`~.foreach.sheet_losses` needs: the weights, or the unscaled loss itself.
 
         Raises:
             TopoLossError: the layer has no such tensor, or its sheet does not allow the factors.
@@ -144,9 +145,11 @@ class PyramidLoss:
         _check(label, h, w, self.factor_h, self.factor_w, self.interpolation)
         return h, w
 
-    def _weight_loss(self, weight: Tensor, unit_dim: int) -> Tensor:
+    def _units(self, weight: Tensor, unit_dim: int) -> UnitWeights:
         shape = self._sheet(weight.shape[unit_dim])
-        return sheet_loss(weight, unit_dim, shape, self.factor_h, self.factor_w, self.interpolation)
+        return UnitWeights(
+            weight, unit_dim, shape, self.factor_h, self.factor_w, self.interpolation
+        )
 
 
 @dataclass
@@ -158,11 +161,11 @@ class LaplacianPyramid(PyramidLoss):
             layer, self.layer_name, self.custom_weight_attribute_name
         )[0]
 
-    def evaluate(self, layer: nn.Module) -> Tensor:
+    def entry(self, layer: nn.Module) -> UnitWeights:
         weight, unit_dim = layers.weight_and_unit_dim(
             layer, self.layer_name, self.custom_weight_attribute_name
         )
-        return self._weight_loss(weight, unit_dim)
+        return self._units(weight, unit_dim)
 
 
 @dataclass
@@ -177,7 +180,7 @@ class LaplacianPyramidOnInput(PyramidLoss):
             layer, self.layer_name, self.custom_weight_attribute_name
         )[0]
 
-    def evaluate(self, layer: nn.Module) -> Tensor:
+    def entry(self, layer: nn.Module) -> UnitWeights:
         weight, unit_dim = layers.weight_and_unit_dim(
             layer, self.layer_name, self.custom_weight_attribute_name
         )
@@ -186,7 +189,7 @@ class LaplacianPyramidOnInput(PyramidLoss):
                 f"layer {self.layer_name!r}: a loss on the input side needs a weight with two "
                 f"dimensions, got shape {tuple(weight.shape)}"
             )
-        return self._weight_loss(weight, 1 - unit_dim)
+        return self._units(weight, 1 - unit_dim)
 
 
 @dataclass
@@ -221,7 +224,7 @@ class LaplacianPyramidOnBias(PyramidLoss):
             )
         return bias
 
-    def evaluate(self, layer: nn.Module) -> Tensor:
+    def entry(self, layer: nn.Module) -> Tensor:
         bias = self.tensor(layer)
         h, w = self._sheet(bias.numel())
         return laplacian_pyramid_loss_on_bias(
