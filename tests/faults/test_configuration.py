@@ -118,6 +118,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "τ infinite": ({"mlp": {"taus": ["inf"]}}, "taus"),
     "τ spelt twice": ({"mlp": {"taus": ["1.0", 1]}}, "taus: 1 stands there twice"),
     "τ huge": ({"mlp": {"taus": [1e999]}}, "taus"),
+    "τ beyond single precision": ({"mlp": {"taus": [1e300]}}, "from 1e-9 to 1e+9"),
+    "τ next to nothing": ({"mlp": {"taus": [1e-300]}}, "from 1e-9 to 1e+9"),
     "τ beyond numbers": ({"mlp": {"taus": ["1e999"]}}, "taus"),
     "τ in words": ({"mlp": {"taus": ["drei"]}}, "taus"),
     "no τ": ({"mlp": {"taus": []}}, "taus"),

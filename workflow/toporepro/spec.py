@@ -23,11 +23,15 @@ from toporepro.codec import nearest as nearest
 Control = Literal["none", "random_labels", "topoloss_only", "small", "untrained"]
 
 
+# Far beyond both, single precision holds no loss times τ, and no folder the name of one.
+TAUS = Decimal("1e-9"), Decimal("1e9")
+
+
 def canonical_tau(tau: object) -> str:
     """The one spelling of a τ in paths and tables: ``0``, ``0.5``, ``50``.
 
     Raises:
-        SpecError: if τ is not a finite number ≥ 0.
+        SpecError: if τ is neither 0 nor within ``TAUS``.
     """
     try:
         value = Decimal(str(tau).strip())
@@ -35,6 +39,8 @@ def canonical_tau(tau: object) -> str:
         raise SpecError(f"tau={tau!r}: a number of at least 0 is needed") from None
     if isinstance(tau, bool) or not value.is_finite() or value < 0:
         raise SpecError(f"tau={tau!r}: a finite number of at least 0 is needed")
+    if value and not TAUS[0] <= value <= TAUS[1]:
+        raise SpecError(f"tau={tau!r}: 0, or a number from {TAUS[0]:e} to {TAUS[1]:e}, is needed")
     text = format(value.normalize(), "f")
     return "0" if Decimal(text) == 0 else text
 
