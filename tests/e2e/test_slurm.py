@@ -30,6 +30,7 @@ from toporepro.config import resolve
 from toporepro.data.prepare import prepare
 from toporepro.measure.run import measure
 from toporepro.paths import ModelPaths
+from toporepro.provenance import read_sealed
 from toporepro.spec import encode
 from toporepro.train import run
 
@@ -93,7 +94,7 @@ class Cluster:
 
     def attempts(self, tau: str) -> list[dict[str, Any]]:
         found = list(self._state(tau).glob("*/attempts.json"))
-        return json.loads(found[0].read_text()) if found else []
+        return read_sealed(found[0])["attempts"] if found else []
 
     def lease(self, tau: str) -> dict[str, Any]:
         try:
