@@ -11,8 +11,9 @@ import pytest
 
 HEAD = """# Faults injected, and what came of them
 
-*Written by one run of `pytest tests/faults tests/e2e/test_remotes.py
-tests/e2e/test_interruptions.py --fault-table docs/faults.md`; every line is tests that passed.*
+*Every line is tests that passed, in one run of `make test`, whose halves each print such a table;
+`pytest tests/faults tests/e2e/test_remotes.py tests/e2e/test_interruptions.py --fault-table FILE`
+writes it for these tests alone.*
 `--fault-rounds N` ends each stage N times in each way, at other moments. Kills of a cluster's jobs
 are in `tests/e2e/test_slurm.py`.
 
