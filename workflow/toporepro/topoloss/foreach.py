@@ -177,31 +177,18 @@ def _opaque_slope(
 
 
 @_opaque_losses.register_fake
-def _(
-    weights: Sequence[Tensor],
-    sizes: Sequence[int],
-    factors: Sequence[float],
-    modes: str,
-    transposed: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    count = elements(_unpacked(sizes, factors, modes))
+def _(weights: Sequence[Tensor], *packed: Any) -> tuple[Tensor, Tensor, Tensor]:
+    *sheets, _transposed = packed
+    count = elements(_unpacked(*sheets))
     shapes = (len(weights),), (4, count.units), (count.small,)
     losses, stats, small = (weights[0].new_empty(s, dtype=torch.float32) for s in shapes)
     return losses, stats, small
 
 
 @_opaque_slope.register_fake
-def _(
-    grads: Tensor,
-    weights: Sequence[Tensor],
-    stats: Tensor,
-    small: Tensor,
-    sizes: Sequence[int],
-    factors: Sequence[float],
-    modes: str,
-    transposed: bool,
-) -> Tensor:
-    return weights[0].new_empty(elements(_unpacked(sizes, factors, modes)).slope)
+def _(_grads: Tensor, weights: Sequence[Tensor], *rest: Any) -> Tensor:
+    _stats, _small, *sheets, _transposed = rest
+    return weights[0].new_empty(elements(_unpacked(*sheets)).slope)
 
 
 class _SheetLosses(torch.autograd.Function):

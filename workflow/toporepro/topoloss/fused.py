@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import fused_kernels as kernels
 from .errors import TopoLossError
-from .plan import Plan, Sheet, elements, plan
+from .plan import Plan, Sheet, plan
 
 _WARPS = 4
 _KEPT: list[Any] = []
@@ -30,10 +30,9 @@ def forward(
     """
     first = weights[0]
     tables, pointers, options = _prepared(weights, sheets, transposed)
-    count = elements(sheets)
     losses = first.new_empty(len(sheets), dtype=torch.float32)
-    stats = first.new_empty(4, count.units, dtype=torch.float32)
-    small = first.new_empty(count.small, dtype=torch.float32)
+    stats = first.new_empty(4, tables.elements.units, dtype=torch.float32)
+    small = first.new_empty(tables.elements.small, dtype=torch.float32)
     rows = tables.index, tables.coefficient
     with _on(first.device):
         kernels.shrink[(len(tables.small_work),)](
@@ -67,7 +66,7 @@ def backward(
     _, alphas, betas, gammas = stats
     overlaps = stats.new_empty(tables.overlaps)
     small_slope = torch.empty_like(small)
-    slope = first.new_empty(elements(sheets).slope)
+    slope = first.new_empty(tables.elements.slope)
     rows = tables.index, tables.coefficient
     near = _power(tables.near_taps)
     blocks = tables.blocks

@@ -96,6 +96,7 @@ class Plan:
     down_taps: int
     near_taps: int
     overlaps: int
+    elements: "Elements"
     lines_aligned: bool
 
 
@@ -109,36 +110,35 @@ def starts(sizes: list[int]) -> tuple[list[int], int]:
 
 
 class Elements(NamedTuple):
-    """Sizes of the buffers that all layers share, and where the gradients begin in theirs."""
+    """Sizes of the buffers that all layers share, and where the part of each begins in them."""
 
     units: int
     small: int
     slope: int
+    unit_begins: list[int]
+    small_begins: list[int]
     slope_begins: list[int]
 
 
 def elements(sheets: tuple[Sheet, ...]) -> Elements:
-    begins, slope = starts([sheet.units * sheet.incoming for sheet in sheets])
-    return Elements(
-        units=starts([sheet.units for sheet in sheets])[1],
-        small=starts([sheet.small * sheet.incoming for sheet in sheets])[1],
-        slope=slope,
-        slope_begins=begins,
-    )
+    unit_begins, units = starts([sheet.units for sheet in sheets])
+    small_begins, small = starts([sheet.small * sheet.incoming for sheet in sheets])
+    slope_begins, slope = starts([sheet.units * sheet.incoming for sheet in sheets])
+    return Elements(units, small, slope, unit_begins, small_begins, slope_begins)
 
 
 def plan(sheets: tuple[Sheet, ...], transposed: bool, device: torch.device) -> Plan:
     """Tables for launches over ``sheets``, in their order."""
-    all_stencils = [sheet.stencils for sheet in sheets]
+    count, all_stencils = elements(sheets), [sheet.stencils for sheet in sheets]
     up_taps = max(stencil.up.width for stencil in all_stencils)
     table = _RowTable()
     columns: dict[str, list[int]] = {
         "units": [sheet.units for sheet in sheets],
         "small": [sheet.small for sheet in sheets],
         "incoming": [sheet.incoming for sheet in sheets],
-        "first_unit": starts([sheet.units for sheet in sheets])[0],
-        "first_small": starts([sheet.small * sheet.incoming for sheet in sheets])[0],
-        "first_slope": starts([sheet.units * sheet.incoming for sheet in sheets])[0],
+        "first_unit": count.unit_begins,
+        "first_small": count.small_begins,
+        "first_slope": count.slope_begins,
         "up": [table.add(stencil.up, up_taps) for stencil in all_stencils],
     }
     for name in ("down", "down_transposed", "up_transposed", "near"):
@@ -184,6 +184,7 @@ def plan(sheets: tuple[Sheet, ...], transposed: bool, device: torch.device) -> P
         down_taps=max(columns["down_taps"]),
         near_taps=max(columns["near_taps"]),
         overlaps=overlaps,
+        elements=count,
         lines_aligned=all(line % PADDING == 0 for line in lines),
     )
 
