@@ -72,8 +72,7 @@ def _complete(command: list[str]) -> int:
 
 
 def _prepared_anew() -> bool:
-    logs = (STATE / "log").glob("*.snakemake.log")
-    log = max(logs, key=lambda path: path.stat().st_mtime, default=None)
+    log = _newest_log()
     return log is not None and bool(
         _PREPARED.search(log.read_text(encoding="utf-8", errors="replace"))
     )
@@ -104,10 +103,14 @@ def unfinished(preset: str, *targets: str) -> str:
     return "" if not plan.returncode and "Nothing to be done" in told else told.strip()
 
 
+def _newest_log() -> Path | None:
+    logs = (STATE / "log").glob("*.snakemake.log")
+    return max(logs, key=lambda path: path.stat().st_mtime, default=None)
+
+
 def failures(log: Path | None) -> int:
     """Print what failed, the last lines of each log, and how to go on."""
-    logs = (STATE / "log").glob("*.snakemake.log")
-    log = log or max(logs, key=lambda path: path.stat().st_mtime, default=None)
+    log = log or _newest_log()
     if log is None:
         print("failures: there is no log; nothing has run in this folder yet", file=sys.stderr)
         return 1
