@@ -18,6 +18,7 @@ import restore
 import track
 import verify
 from toporepro.cost.rates import CARDS
+from toporepro.memory import shortage
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -104,8 +105,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"{options.verb}: interrupted; start it again to go on", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
-        print(f"{options.verb}: {error}", file=sys.stderr)
+    except Exception as error:
+        memory = shortage(error)
+        if not memory and not isinstance(error, (ValueError, OSError)):
+            raise
+        print(f"{options.verb}: {memory or error}", file=sys.stderr)
         return 1
 
 

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from toporepro.memory import shortage
 from toporepro.spec import DataSpec, MeasureSpec, SpecError, TrainSpec, decode
 
+# What is wrong with the job's data, files or machine; all else is a mistake of ours.
+_EXPECTED = (SpecError, OSError, RuntimeError, ValueError, ImportError)
 _SPEC = "the job's complete spec: JSON text, or a file that holds it"
 
 
@@ -27,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # of the log itself
         print(f"toporepro {options.verb}: the log cannot be written: {error}", file=sys.stderr)
         return 1
+    except MemoryError:  # not even enough to say so at length
+        os.write(2, b"toporepro: out of memory\n")
+        return 1
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -35,12 +41,13 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted; the next start goes on from here", file=sys.stderr)
         return 130
-    except (SpecError, OSError, RuntimeError, ValueError, ImportError, MemoryError) as error:
+    except Exception as error:
         if options.debug:
             traceback.print_exc()
-        memory = isinstance(error, MemoryError) or "bad_alloc" in str(error)
-        what = f"out of memory; {error}" if memory else error
-        print(f"toporepro {options.verb}: {what}", file=sys.stderr)
+        memory = shortage(error)
+        if not memory and not isinstance(error, _EXPECTED):
+            raise
+        print(f"toporepro {options.verb}: {memory or error}", file=sys.stderr)
         return 1
     return status or 0
 

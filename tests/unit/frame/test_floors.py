@@ -18,7 +18,18 @@ FLOORS = (
     {"tasks"},
     {"models", "data"},
     {"topoloss"},
-    {"cards", "energy", "plugins", "provenance", "code", "paths", "sheet", "spec", "codec"},
+    {
+        "cards",
+        "energy",
+        "memory",
+        "plugins",
+        "provenance",
+        "code",
+        "paths",
+        "sheet",
+        "spec",
+        "codec",
+    },
 )
 # On the top and the bottom floor modules stand side by side; else rooms of one floor do not meet.
 ENDS = (0, len(FLOORS) - 1)
