@@ -3,7 +3,7 @@
 Notation: C (units × incoming) are the weights, L = D C the shrunk sheet, C' = U L the sheet
 brought back. With ĉ = C_i/|C_i| and ĉ' = C'_i/|C'_i|, the loss is 1 − mean_i ĉ·ĉ', and
 its gradient is β C + α C' + Dᵀ Uᵀ (α C + γ C') with one α, β, γ per unit. C' itself is only
-ever held for one band of the sheet.
+ever held for one band of the sheet, or for one sheet in memory that is kept.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .resample import Pyramid
+from .resample import Pyramid, rows_are_contiguous
 
 EPS = 1e-8
 """Vectors shorter than this have no direction (the epsilon of ``cosine_similarity``)."""
@@ -73,10 +73,6 @@ def spread(small_slope: Tensor, slope: Tensor, levels: Pyramid) -> None:
         )
 
 
-def rows_are_contiguous(units: Tensor) -> bool:
-    return units.stride(1) == 1
-
-
 def like(units: Tensor, rows: int) -> Tensor:
     """Empty (rows × incoming) matrix in the memory layout of ``units``."""
     if rows_are_contiguous(units):
@@ -89,10 +85,9 @@ def forward(weight: Tensor, unit_dim: int, levels: Pyramid) -> tuple[Tensor, Ten
     units = unit_matrix(weight, unit_dim).to(compute_dtype(weight.dtype))
     norm, norm_up, dot = stats = units.new_empty(3, levels.units)
     small = shrink(units, levels)
-    for block in levels.up:
-        band = slice(block.start, block.stop)
-        up = like(units, block.stop - block.start)
-        torch.mm(block.matrix, small[block.source_start : block.source_stop], out=up)
+    for part in levels.bands(small):
+        band = slice(part.start, part.stop)
+        up = part.expand(small)
         norm_up[band] = row_norms(up)
         norm[band] = row_norms(units[band])
         dot[band] = up.mul_(units[band]).sum(1)
@@ -121,18 +116,14 @@ def backward(grad: Tensor, weight: Tensor, stats: Tensor, unit_dim: int, levels:
     directed = (norm > EPS) & (norm_up > EPS)
     each = torch.where(directed, -grad / levels.units, 0.0)
     norm, norm_up = norm.clamp_min(EPS), norm_up.clamp_min(EPS)
-    alpha = each / (norm * norm_up)
-    beta = (-alpha * dot / norm.square())[:, None]
-    gamma = (-alpha * dot / norm_up.square())[:, None]
+    alpha = (each / (norm * norm_up))[:, None]
+    beta = -alpha * (dot / norm.square())[:, None]
+    gamma = -alpha * (dot / norm_up.square())[:, None]
     small = shrink(units, levels)
     small_slope = torch.zeros_like(small)
-    for block in levels.up:
-        band = slice(block.start, block.stop)
-        source = slice(block.source_start, block.source_stop)
-        scaled = block.matrix * alpha[band, None]
-        torch.mul(units[band], beta[band], out=slope[band])
-        slope[band].addmm_(scaled, small[source])
-        small_slope[source].addmm_(scaled.T, units[band])
-        small_slope[source].addmm_(block.matrix.T @ (block.matrix * gamma[band]), small[source])
+    for part in levels.bands(small):
+        band = slice(part.start, part.stop)
+        factors = alpha[band], beta[band], gamma[band]
+        part.backward(units[band], small, factors, slope[band], small_slope)
     spread(small_slope, slope, levels)
     return out.to(weight.dtype)

@@ -13,6 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .whole_sheet import WholeSheet
+
+MANY = 10
+"""Columns of a block from which on its matrix product takes longer than interpolation."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -24,6 +29,34 @@ class Block:
     source_stop: int
     matrix: Tensor
 
+    def expand(self, small: Tensor) -> Tensor:
+        """Units ``start:stop`` of U ``small``, in the memory layout of ``small``."""
+        source = small[self.source_start : self.source_stop]
+        if rows_are_contiguous(small):
+            return self.matrix @ source
+        return (source.T @ self.matrix.T).T
+
+    def backward(
+        self,
+        units: Tensor,
+        small: Tensor,
+        factors: tuple[Tensor, Tensor, Tensor],
+        slope: Tensor,
+        small_slope: Tensor,
+    ) -> None:
+        """Write β C + α C' of these units and add Uᵀ (α C + γ C') of theirs to ``small_slope``.
+
+        C are ``units``, the rows ``start:stop`` of the sheet, C' = U ``small``; α, β, γ are the
+        ``factors``, a column each.
+        """
+        alpha, beta, gamma = factors
+        source = slice(self.source_start, self.source_stop)
+        scaled = self.matrix * alpha
+        torch.mul(units, beta, out=slope)
+        slope.addmm_(scaled, small[source])
+        small_slope[source].addmm_(scaled.T, units)
+        small_slope[source].addmm_(self.matrix.T @ (self.matrix * gamma), small[source])
+
 
 @dataclass(frozen=True)
 class Pyramid:
@@ -31,13 +64,26 @@ class Pyramid:
 
     ``picks`` are the units that ``down`` copies if it does nothing but copy, as for nearest and for
     bilinear with odd whole factors, which sample points without averaging; otherwise ``None``.
+    ``whole`` is ``up`` by torch's interpolation, where that is bilinear and deterministic.
     """
 
     down: tuple[Block, ...]
     up: tuple[Block, ...]
     picks: Tensor | None
+    whole: WholeSheet | None
     units: int
     small_units: int
+
+    def bands(self, small: Tensor) -> tuple[Block | WholeSheet, ...]:
+        """``up`` in the form that is fastest for a shrunk sheet in this memory layout."""
+        columns = self.up[0].matrix.shape[1]
+        if self.whole is None or columns < MANY or not rows_are_contiguous(small):
+            return self.up
+        return (self.whole,)
+
+
+def rows_are_contiguous(units: Tensor) -> bool:
+    return units.stride(1) == 1
 
 
 @lru_cache(maxsize=256)
@@ -53,10 +99,12 @@ def pyramid(
     """Operators that shrink an h×w sheet by the factors and bring it back to its size."""
     down_h, up_h = axis_operators(h, factor_h, interpolation, dtype)
     down_w, up_w = axis_operators(w, factor_w, interpolation, dtype)
+    native = interpolation == "bilinear" and device.type == "cpu"  # atomic additions on a GPU
     return Pyramid(
         down=_blocks(down_h, down_w, device),
         picks=_picks(down_h, down_w, device),
         up=_blocks(up_h, up_w, device),
+        whole=WholeSheet(up_h, up_w) if native else None,
         units=h * w,
         small_units=down_h.shape[0] * down_w.shape[0],
     )
