@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 TINY = "tests/presets/tiny.yaml"
@@ -104,12 +105,30 @@ def injected(record_property: Callable[[str, object], None]) -> Injected:
     return note
 
 
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The session's one run of the tiny preset, made by whichever worker is first to need it.
+
+    Nobody writes there. What a worker leaves that dies under way is never taken for a run.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = shared / "finished-run"
+    with FileLock(shared / "finished-run.lock"):
+        if not made.exists():
+            copy = copy_repository(tmp_path_factory.mktemp("run") / "a repository")
+            output = copy.reproduce()
+            (copy.root.parent / "output.txt").write_text(output)
+            copy.root.parent.rename(made)
+    return made
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """A copy in which the tiny preset has run; tests of a module share it and put edits back."""
-    copy = copy_repository(tmp_path_factory.mktemp("finished") / "a repository")
-    copy.first_output = copy.reproduce()
-    return copy
+    made = finished_run(tmp_path_factory)
+    root = tmp_path_factory.mktemp("finished") / "a repository"
+    shutil.copytree(made / "a repository", root, symlinks=True)
+    return Copy(root, first_output=(made / "output.txt").read_text())
 
 
 @pytest.fixture
