@@ -12,127 +12,33 @@ Weights are read as they lie in memory: units × incoming, or incoming × units 
 import triton
 import triton.language as tl
 
-from .plan import FIELDS
-
-EPS = tl.constexpr(1e-8)
-WIDTH = tl.constexpr(len(FIELDS))
-UNITS = tl.constexpr(FIELDS.index("units"))
-SMALL = tl.constexpr(FIELDS.index("small"))
-INCOMING = tl.constexpr(FIELDS.index("incoming"))
-FIRST_UNIT = tl.constexpr(FIELDS.index("first_unit"))
-FIRST_SMALL = tl.constexpr(FIELDS.index("first_small"))
-FIRST_SLOPE = tl.constexpr(FIELDS.index("first_slope"))
-DOWN = tl.constexpr(FIELDS.index("down"))
-DOWN_TAPS = tl.constexpr(FIELDS.index("down_taps"))
-UP = tl.constexpr(FIELDS.index("up"))
-DOWN_T = tl.constexpr(FIELDS.index("down_transposed"))
-DOWN_T_TAPS = tl.constexpr(FIELDS.index("down_transposed_taps"))
-UP_T = tl.constexpr(FIELDS.index("up_transposed"))
-UP_T_TAPS = tl.constexpr(FIELDS.index("up_transposed_taps"))
-NEAR = tl.constexpr(FIELDS.index("near"))
-NEAR_TAPS = tl.constexpr(FIELDS.index("near_taps"))
-FIRST_OVERLAP = tl.constexpr(FIELDS.index("first_overlap"))
-
-
-@triton.jit
-def _cells(pointer, unit, incoming, across, TRANSPOSED: tl.constexpr):
-    """Addresses of the incoming weights of units; ``across`` is the length of a line in memory."""
-    return pointer + (incoming * across + unit if TRANSPOSED else unit * across + incoming)
-
-
-@triton.jit
-def _size(layer, field: tl.constexpr, ALIGNED: tl.constexpr):
-    """A size of a layer; if ``ALIGNED``, the compiler may count on a multiple of 16."""
-    size = tl.load(layer + field)
-    if ALIGNED:
-        size = tl.multiple_of(size, 16)
-    return size
-
-
-@triton.jit
-def _line(layer, rows: tl.constexpr, TRANSPOSED: tl.constexpr, ALIGNED: tl.constexpr):
-    """Length of a line in memory of a matrix with ``rows`` (a field) units."""
-    return _size(layer, rows if TRANSPOSED else INCOMING, ALIGNED)
-
-
-@triton.jit
-def _weights(sample, pointers, which, ALIGNED: tl.constexpr):
-    """Where the weights of a layer begin; ``sample`` says of which type they are."""
-    pointer = tl.load(pointers + which).to(sample.dtype)
-    if ALIGNED:
-        pointer = tl.multiple_of(pointer, 16)
-    return pointer
-
-
-@triton.jit
-def _part(buffer, layer, first: tl.constexpr):
-    """Where the part of a layer in a buffer begins; ``first`` is the field that says so."""
-    return tl.multiple_of(buffer + tl.load(layer + first), 16)
-
-
-@triton.jit
-def _combine(
-    source,
-    across,
-    index,
-    coefficient,
-    scale,
-    taps,
-    incoming,
-    inside,
-    SCALED: tl.constexpr,
-    TRANSPOSED: tl.constexpr,
-    BLOCK_TAPS: tl.constexpr,
-    BLOCK_IN: tl.constexpr,
-):
-    """Σ_k coefficient_k · scale[index_k] · source[index_k, incoming], by blocks of taps."""
-    tap = tl.arange(0, BLOCK_TAPS)
-    if TRANSPOSED:
-        total = tl.zeros([BLOCK_IN, BLOCK_TAPS], tl.float32)
-    else:
-        total = tl.zeros([BLOCK_TAPS, BLOCK_IN], tl.float32)
-    for first in range(0, taps, BLOCK_TAPS):
-        real = first + tap < taps
-        unit = tl.load(index + first + tap, mask=real, other=0).to(tl.int64)
-        factor = tl.load(coefficient + first + tap, mask=real, other=0.0)
-        used = factor != 0.0
-        if SCALED:
-            factor *= tl.load(scale + unit, mask=used, other=0.0)
-        if TRANSPOSED:
-            cells = _cells(source, unit[None, :], incoming[:, None], across, TRANSPOSED)
-            read = tl.load(cells, mask=used[None, :] & inside[:, None], other=0.0)
-            total += factor[None, :] * read.to(tl.float32)
-        else:
-            cells = _cells(source, unit[:, None], incoming[None, :], across, TRANSPOSED)
-            read = tl.load(cells, mask=used[:, None] & inside[None, :], other=0.0)
-            total += factor[:, None] * read.to(tl.float32)
-    return tl.sum(total, 1 if TRANSPOSED else 0)
-
-
-@triton.jit
-def _smooth(
-    small,
-    across,
-    index,
-    coefficient,
-    unit,
-    incoming,
-    known,
-    inside,
-    UP_TAPS: tl.constexpr,
-    TRANSPOSED: tl.constexpr,
-    BLOCK_UNITS: tl.constexpr,
-    BLOCK_IN: tl.constexpr,
-):
-    """C' of a block of units."""
-    total = tl.zeros([BLOCK_UNITS, BLOCK_IN], tl.float32)
-    for tap in tl.static_range(UP_TAPS):
-        at = tl.load(index + unit * UP_TAPS + tap, mask=known, other=0).to(tl.int64)
-        factor = tl.load(coefficient + unit * UP_TAPS + tap, mask=known, other=0.0)
-        cells = _cells(small, at[:, None], incoming[None, :], across, TRANSPOSED)
-        mask = (factor != 0.0)[:, None] & inside[None, :]
-        total += factor[:, None] * tl.load(cells, mask=mask, other=0.0)
-    return total
+from .fused_access import (
+    DOWN,
+    DOWN_T,
+    DOWN_T_TAPS,
+    DOWN_TAPS,
+    EPS,
+    FIRST_OVERLAP,
+    FIRST_SLOPE,
+    FIRST_SMALL,
+    FIRST_UNIT,
+    INCOMING,
+    NEAR,
+    NEAR_TAPS,
+    SMALL,
+    UNITS,
+    UP,
+    UP_T,
+    UP_T_TAPS,
+    WIDTH,
+    brought_back,
+    cells_of,
+    combine,
+    line_of,
+    part_of,
+    size_of,
+    weights_of,
+)
 
 
 @triton.jit
@@ -155,12 +61,12 @@ def shrink(
     unit = tl.load(job + 1).to(tl.int64)
     incoming = tl.load(job + 2) * BLOCK_IN + tl.arange(0, BLOCK_IN).to(tl.int64)
     layer = layers + which * WIDTH
-    inside = incoming < _size(layer, INCOMING, ALIGNED and not TRANSPOSED)
+    inside = incoming < size_of(layer, INCOMING, ALIGNED and not TRANSPOSED)
     taps = tl.load(layer + DOWN_TAPS)
     row = tl.load(layer + DOWN) + unit * taps
-    value = _combine(
-        _weights(sample, pointers, which, ALIGNED),
-        _line(layer, UNITS, TRANSPOSED, ALIGNED),
+    value = combine(
+        weights_of(sample, pointers, which, ALIGNED),
+        line_of(layer, UNITS, TRANSPOSED, ALIGNED),
         index + row,
         coefficient + row,
         coefficient,
@@ -172,9 +78,9 @@ def shrink(
         BLOCK_TAPS,
         BLOCK_IN,
     )
-    own = _part(small, layer, FIRST_SMALL)
-    across = _line(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
-    tl.store(_cells(own, unit, incoming, across, TRANSPOSED), value, mask=inside)
+    own = part_of(small, layer, FIRST_SMALL)
+    across = line_of(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
+    tl.store(cells_of(own, unit, incoming, across, TRANSPOSED), value, mask=inside)
 
 
 @triton.jit
@@ -200,14 +106,14 @@ def compare(
     job = work + 3 * tl.program_id(0).to(tl.int64)
     which = tl.load(job)
     layer = layers + which * WIDTH
-    units = _size(layer, UNITS, ALIGNED and TRANSPOSED)
+    units = size_of(layer, UNITS, ALIGNED and TRANSPOSED)
     unit = tl.load(job + 1) * BLOCK_UNITS + tl.arange(0, BLOCK_UNITS).to(tl.int64)
     known = unit < units
-    size = _size(layer, INCOMING, ALIGNED and not TRANSPOSED)
-    weights = _weights(sample, pointers, which, ALIGNED)
-    across = _line(layer, UNITS, TRANSPOSED, ALIGNED)
-    own = _part(small, layer, FIRST_SMALL)
-    small_across = _line(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
+    size = size_of(layer, INCOMING, ALIGNED and not TRANSPOSED)
+    weights = weights_of(sample, pointers, which, ALIGNED)
+    across = line_of(layer, UNITS, TRANSPOSED, ALIGNED)
+    own = part_of(small, layer, FIRST_SMALL)
+    small_across = line_of(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
     row = tl.load(layer + UP)
     length = tl.zeros([BLOCK_UNITS, BLOCK_IN], tl.float32)
     length_up = tl.zeros([BLOCK_UNITS, BLOCK_IN], tl.float32)
@@ -215,9 +121,9 @@ def compare(
     for first in range(0, size, BLOCK_IN):
         incoming = first + tl.arange(0, BLOCK_IN).to(tl.int64)
         inside = incoming < size
-        cells = _cells(weights, unit[:, None], incoming[None, :], across, TRANSPOSED)
+        cells = cells_of(weights, unit[:, None], incoming[None, :], across, TRANSPOSED)
         read = tl.load(cells, mask=known[:, None] & inside[None, :], other=0.0).to(tl.float32)
-        smooth = _smooth(
+        smooth = brought_back(
             own,
             small_across,
             index + row,
@@ -332,12 +238,12 @@ def collect(
     unit = tl.load(job + 1).to(tl.int64)
     incoming = tl.load(job + 2) * BLOCK_IN + tl.arange(0, BLOCK_IN).to(tl.int64)
     layer = layers + which * WIDTH
-    inside = incoming < _size(layer, INCOMING, ALIGNED and not TRANSPOSED)
+    inside = incoming < size_of(layer, INCOMING, ALIGNED and not TRANSPOSED)
     taps = tl.load(layer + UP_T_TAPS)
     row = tl.load(layer + UP_T) + unit * taps
-    value = _combine(
-        _weights(sample, pointers, which, ALIGNED),
-        _line(layer, UNITS, TRANSPOSED, ALIGNED),
+    value = combine(
+        weights_of(sample, pointers, which, ALIGNED),
+        line_of(layer, UNITS, TRANSPOSED, ALIGNED),
         index + row,
         coefficient + row,
         alphas + tl.load(layer + FIRST_UNIT),
@@ -349,10 +255,10 @@ def collect(
         BLOCK_TAPS,
         BLOCK_IN,
     )
-    across = _line(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
+    across = line_of(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
     near_taps = tl.load(layer + NEAR_TAPS)
-    value += _combine(
-        _part(small, layer, FIRST_SMALL),
+    value += combine(
+        part_of(small, layer, FIRST_SMALL),
         across,
         index + tl.load(layer + NEAR) + unit * near_taps,
         overlaps + tl.load(layer + FIRST_OVERLAP) + unit * near_taps,
@@ -365,8 +271,8 @@ def collect(
         BLOCK_NEAR,
         BLOCK_IN,
     )
-    own = _part(small_slope, layer, FIRST_SMALL)
-    tl.store(_cells(own, unit, incoming, across, TRANSPOSED), value, mask=inside)
+    own = part_of(small_slope, layer, FIRST_SMALL)
+    tl.store(cells_of(own, unit, incoming, across, TRANSPOSED), value, mask=inside)
 
 
 @triton.jit
@@ -395,20 +301,20 @@ def write(
     layer = layers + which * WIDTH
     unit = tl.load(job + 1) * BLOCK_UNITS + tl.arange(0, BLOCK_UNITS).to(tl.int64)
     incoming = tl.load(job + 2) * BLOCK_IN + tl.arange(0, BLOCK_IN).to(tl.int64)
-    known = unit < _size(layer, UNITS, ALIGNED and TRANSPOSED)
-    inside = incoming < _size(layer, INCOMING, ALIGNED and not TRANSPOSED)
+    known = unit < size_of(layer, UNITS, ALIGNED and TRANSPOSED)
+    inside = incoming < size_of(layer, INCOMING, ALIGNED and not TRANSPOSED)
     mask = known[:, None] & inside[None, :]
     at = tl.load(layer + FIRST_UNIT) + unit
     alpha = tl.load(alphas + at, mask=known, other=0.0)
     beta = tl.load(betas + at, mask=known, other=0.0)
-    across = _line(layer, UNITS, TRANSPOSED, ALIGNED)
-    weights = _weights(sample, pointers, which, ALIGNED)
-    cells = _cells(weights, unit[:, None], incoming[None, :], across, TRANSPOSED)
+    across = line_of(layer, UNITS, TRANSPOSED, ALIGNED)
+    weights = weights_of(sample, pointers, which, ALIGNED)
+    cells = cells_of(weights, unit[:, None], incoming[None, :], across, TRANSPOSED)
     read = tl.load(cells, mask=mask, other=0.0).to(tl.float32)
-    small_across = _line(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
+    small_across = line_of(layer, SMALL, TRANSPOSED, ALIGNED and not TRANSPOSED)
     row = tl.load(layer + UP)
-    smooth = _smooth(
-        _part(small, layer, FIRST_SMALL),
+    smooth = brought_back(
+        part_of(small, layer, FIRST_SMALL),
         small_across,
         index + row,
         coefficient + row,
@@ -422,16 +328,16 @@ def write(
         BLOCK_IN,
     )
     value = beta[:, None] * read + alpha[:, None] * smooth
-    source = _part(small_slope, layer, FIRST_SMALL)
+    source = part_of(small_slope, layer, FIRST_SMALL)
     taps = tl.load(layer + DOWN_T_TAPS)
     back = tl.load(layer + DOWN_T) + unit * taps
     for tap in range(0, taps):
         target = tl.load(index + back + tap, mask=known, other=0).to(tl.int64)
         factor = tl.load(coefficient + back + tap, mask=known, other=0.0)
-        back_cells = _cells(source, target[:, None], incoming[None, :], small_across, TRANSPOSED)
+        back_cells = cells_of(source, target[:, None], incoming[None, :], small_across, TRANSPOSED)
         used = (factor != 0.0)[:, None] & inside[None, :]
         value += factor[:, None] * tl.load(back_cells, mask=used, other=0.0)
     value *= -tl.load(grads + which)
-    own = _part(slope, layer, FIRST_SLOPE)
-    cells = _cells(own, unit[:, None], incoming[None, :], across, TRANSPOSED)
+    own = part_of(slope, layer, FIRST_SLOPE)
+    cells = cells_of(own, unit[:, None], incoming[None, :], across, TRANSPOSED)
     tl.store(cells, value.to(slope.dtype.element_ty), mask=mask)
