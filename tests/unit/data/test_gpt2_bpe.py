@@ -7,9 +7,9 @@ import hub_server
 import pytest
 
 from toporepro.data import gpt2_bpe
-from toporepro.data.fetch import RemoteFile
 from toporepro.data.gpt2_bpe import gpt2_tokenizer
 from toporepro.data.index import DataError
+from toporepro.data.remote_file import RemoteFile
 from toporepro.data.tokenizer import Tokenizer, train_tokenizer
 
 SHARED = Path(__file__).parents[3] / "../shared/data/gpt2_bpe"

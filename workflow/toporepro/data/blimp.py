@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from toporepro.data.extent import Extent
-from toporepro.data.fetch import RemoteFile
 from toporepro.data.index import DataError, FileRecord
 from toporepro.data.pairs import Pair, parse_pairs, write_prepared
+from toporepro.data.remote_file import RemoteFile
 from toporepro.spec import SpecError
 
 PARADIGMS = 67

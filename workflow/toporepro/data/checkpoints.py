@@ -21,8 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from toporepro.data.fetch import PATIENT, Patience, RemoteFile, announced, fetch
+from toporepro.data.fetch import PATIENT, Patience, announced, fetch
 from toporepro.data.guards import exclusive
+from toporepro.data.remote_file import RemoteFile
 from toporepro.data.store import DataError
 from toporepro.provenance import progress, sha256, write_json
 from toporepro.spec import CheckpointSpec, SpecError, decode

@@ -13,7 +13,7 @@ import numpy as np
 from toporepro.data.archives import Limits, read_members
 from toporepro.data.batches import Batch, read_batch
 from toporepro.data.extent import Extent
-from toporepro.data.fetch import RemoteFile
+from toporepro.data.remote_file import RemoteFile
 from toporepro.data.store import (
     DataError,
     Images,

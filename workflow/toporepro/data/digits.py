@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from toporepro.data.extent import Extent
-from toporepro.data.fetch import RemoteFile
+from toporepro.data.remote_file import RemoteFile
 from toporepro.data.store import ImageWriter
 
 _SIDE = 28

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toporepro.data.fetch import RemoteFile, fetch_all
+from toporepro.data.fetch import fetch_all
 from toporepro.data.index import DataError
+from toporepro.data.remote_file import RemoteFile
 from toporepro.data.tokenizer import ENCODER, MERGES, Tokenizer
 
 VOCABULARY = 50257

@@ -17,7 +17,7 @@ from toporepro.data.extent import Extent
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
+    from toporepro.data.remote_file import RemoteFile
 
 _LONGEST = 6  # sentences of a document; 1 to so many, all alike
 _TOKENS_PER_SENTENCE = 8.4

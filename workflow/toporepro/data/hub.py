@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from toporepro.data.fetch import RemoteFile, fetch
+from toporepro.data.fetch import fetch
 from toporepro.data.guards import exclusive
 from toporepro.data.index import DataError
+from toporepro.data.remote_file import RemoteFile
 from toporepro.provenance import write_json
 
 

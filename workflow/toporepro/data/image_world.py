@@ -46,7 +46,7 @@ from toporepro.data.world_draws import Draws
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
+    from toporepro.data.remote_file import RemoteFile
 
 _CLASSES_OF = {
     "faces": world_faces.CLASSES,

@@ -15,8 +15,8 @@ from toporepro.data.extent import Extent
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
     from toporepro.data.raw import RawImages
+    from toporepro.data.remote_file import RemoteFile
 
 SCATTERED = "scatter_images"
 # Of the training images' channels; every published network is normalised by these.

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from toporepro.data.extent import Extent
-from toporepro.data.fetch import RemoteFile
+from toporepro.data.remote_file import RemoteFile
 from toporepro.data.store import DataError, Images, ImageWriter, in_chunks
 from toporepro.spec import SpecError
 

@@ -39,8 +39,8 @@ from toporepro.provenance import progress
 from toporepro.spec import SpecError, nearest
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
     from toporepro.data.nsd_images import Pictures
+    from toporepro.data.remote_file import RemoteFile
 
 _AT_ONCE = 64
 _PROBED = 200  # voxels of early visual cortex that are held against the images

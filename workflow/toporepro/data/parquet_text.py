@@ -17,9 +17,9 @@ from toporepro.data.extent import Extent
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
     from toporepro.data.hub import HubFolder
     from toporepro.data.raw_text import Document
+    from toporepro.data.remote_file import RemoteFile
 
 SCATTERED = "scatter_text"
 COLUMN = "text"

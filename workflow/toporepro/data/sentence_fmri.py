@@ -32,7 +32,7 @@ from toporepro.spec import SpecError, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from toporepro.data.fetch import RemoteFile
+    from toporepro.data.remote_file import RemoteFile
 
 NAMES = ("responses.csv", "responses.tsv", "responses.parquet")
 NEEDED = ("stimulus", "participant", "roi", "response")

@@ -15,7 +15,7 @@ from toporepro.data.store import STIMULI, DataError, Images, ImageWriter
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
+    from toporepro.data.remote_file import RemoteFile
 
 _AT_ONCE = 32
 _WHITE = (255, 255, 255)

@@ -31,7 +31,7 @@ from toporepro.data.nsd_layout import DESIGN, MAPS, REGIONS, STIMULI, SUBJECTS, 
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
+    from toporepro.data.remote_file import RemoteFile
 
 NULL = "aTL-faces"
 PREFERRED = {"FFA": "faces", "PPA": "scenes"}

@@ -12,8 +12,8 @@ from toporepro.data.documents import check_share
 from toporepro.spec import SpecError
 
 if TYPE_CHECKING:
-    from toporepro.data.fetch import RemoteFile
     from toporepro.data.raw_text import Document
+    from toporepro.data.remote_file import RemoteFile
 
 SCATTERED = "scatter_text"
 _NAMED = {
