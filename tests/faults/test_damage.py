@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.conftest import Copy
-from tests.faults.conftest import Injected, digest
+from tests.faults.conftest import Injected
+from tests.faults.stages import digest
 from tests.faults.verbs import Job, job
 
 pytestmark = pytest.mark.e2e

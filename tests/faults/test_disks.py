@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected
-from tests.faults.test_kills import STAGES, clear, leftovers, made
+from tests.faults.stages import STAGES, clear, leftovers, made
 from tests.faults.verbs import Job
 
 pytestmark = pytest.mark.e2e

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Copy
-from tests.faults.conftest import Injected, digest
+from tests.faults.conftest import Injected
+from tests.faults.stages import digest
 
 pytestmark = pytest.mark.e2e
 MLP = "models/mlp/tau=3/seed=0"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Injected
-from tests.faults.test_kills import WAYS
+from tests.faults.stages import WAYS
 from tests.unit.data import misbehaving_server as web
 from toporepro.data.fetch import Patience, RemoteFile, fetch
 from toporepro.data.index import DataError

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Copy
-from tests.faults.conftest import Injected, digest
+from tests.faults.conftest import Injected
+from tests.faults.stages import digest, killed_by, leftovers
 from tests.faults.test_damage import DAMAGES
-from tests.faults.test_kills import killed_by, leftovers
 
 pytestmark = pytest.mark.e2e
 SIGNALS = {

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Copy
-from tests.faults.conftest import Injected, digest
-from tests.faults.test_kills import MLP, clear, leftovers, made
+from tests.faults.conftest import Injected
+from tests.faults.stages import MLP, clear, digest, leftovers, made
 from tests.faults.verbs import Job, job, jobs
 
 pytestmark = pytest.mark.e2e

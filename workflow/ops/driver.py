@@ -25,6 +25,11 @@ _LATE = (
     "it ended well, but its files were not seen in time; where the disk shows them late, raise "
     "latency-wait in workflow/profiles"
 )
+_SET_BACK = (
+    "its output is older than what it read: the clock was set back meanwhile; the next start dates "
+    "what is from the future today"
+)
+FUTURE = 60.0  # seconds by which the clocks of a machine and its file server may differ
 _PREPARED = re.compile(r"^Job \d+: Preparing .*\nReason: (?!Missing output)", re.MULTILINE)
 _RUN = re.compile(r"^SLURM run ID: (\S+)$", re.MULTILINE)
 
@@ -49,10 +54,10 @@ def reproduce(preset: str, cores: int, profile: str) -> int:
     from toporepro.report.claims import read_claims
     from toporepro.report.render import render_terminal
 
-    status = _complete(snakemake(preset, cores=cores, profile=profile))
+    root = Path("results") / Path(preset).stem
+    status = _complete(snakemake(preset, cores=cores, profile=profile), root)
     if status:
         return status
-    root = Path("results") / Path(preset).stem
     page, other = root / "report.html", root / "snakemake-report.html"
     if not other.exists() or other.stat().st_mtime < page.stat().st_mtime:
         status = run(snakemake(preset, "--quiet", "--report", str(other)))
@@ -61,14 +66,33 @@ def reproduce(preset: str, cores: int, profile: str) -> int:
     return status
 
 
-def _complete(command: list[str]) -> int:
-    """Run Snakemake; twice where the first run prepared data anew that were there.
+def _complete(command: list[str], root: Path) -> int:
+    """Run Snakemake on the results in ``root``; twice where it first prepared data anew.
 
-    It then leaves out jobs that read them as ``ancient``, although they have other reasons to run,
-    such as parameters that have changed or outputs that are not there.
+    Of data that were there it then leaves out jobs that read them as ``ancient``, although they
+    have other reasons to run, such as parameters that have changed or outputs that are not there.
     """
+    _date_today(root, Path("data/prepared"), Path("config"))
     status = run(command)
     return run(command) if not status and _prepared_anew() else status
+
+
+def _date_today(*folders: Path) -> None:
+    """Give files from the future, as a clock leaves them that was set back, the present time.
+
+    Snakemake fails every job whose outputs are older than its inputs.
+    """
+    now = time.time()
+    found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    future = [path for path in found if path.stat().st_mtime > now + FUTURE]
+    for path in future:
+        os.utime(path, (now, now))
+    if future:
+        print(
+            f"{len(future)} files, such as {future[0]}, were from the future: was the clock set "
+            "back? They have the present time now",
+            file=sys.stderr,
+        )
 
 
 def _prepared_anew() -> bool:
@@ -88,8 +112,9 @@ def figure(name: str, preset: str, cores: int, profile: str) -> int:
             f"figure {name!r}: no such figure; {nearest(name, names('figures'))}", file=sys.stderr
         )
         return 2
-    target = Path("results") / Path(preset).stem / "figures" / f"{name}.png"
-    status = _complete(snakemake(preset, str(target), cores=cores, profile=profile))
+    root = Path("results") / Path(preset).stem
+    target = root / "figures" / f"{name}.png"
+    status = _complete(snakemake(preset, str(target), cores=cores, profile=profile), root)
     if not status:
         print(f"figure: {target}")
     return status
@@ -138,8 +163,10 @@ def _failed(text: str) -> list[tuple[str, str, list[Path]]]:
             why = (status[1] or status[0]) if status else ""
             job = re.search(r"^\s*jobid: (.*)$", block, re.MULTILINE)
             failed[job[1] if job else block] = found[1], why, logs
-        elif found := re.match(r"MissingOutputException in rule (\w+)", block):
+        elif found := re.match(r"(?:MissingOutputException|WorkflowError) in rule (\w+)", block):
             rule = found[1]
+        elif rule and (found := re.match(r"Output (\S+) has older modification time", block)):
+            failed[found[1]] = rule, _SET_BACK, []
         elif rule and (found := re.match(r"Job (\S+)\s+completed successfully, but", block)):
             failed[found[1]] = rule, _LATE, []
         elif done := re.match(r"(?:\[[^\]]*\]\s*)?Finished jobid: (\S+)", block):

@@ -246,7 +246,7 @@ def test_data_prepared_anew_are_followed_by_what_reads_them(
     monkeypatch.setattr(driver, "run", lambda command: calls.append(command) or 0)
     (driver.STATE / "log").mkdir(parents=True, exist_ok=True)
     (driver.STATE / "log" / "1.snakemake.log").write_text(PREPARED.format(reason=reason))
-    assert driver._complete(["snakemake"]) == 0
+    assert driver._complete(["snakemake"], Path("results")) == 0
     assert len(calls) == runs
 
 
@@ -255,3 +255,18 @@ def test_files_that_were_seen_too_late_are_a_failure(driver: Any) -> None:
     assert (rule, logs) == ("measure_model", [])
     assert "latency-wait" in why
     assert not driver._failed(LATE + "Finished jobid: 5 (Rule: measure_model)\n")
+
+
+def test_files_from_the_future_are_dated_today(
+    driver: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = time.time()
+    for name, age in (("past", 1000.0), ("future", -1000.0)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (now - age, now - age))
+    driver._date_today(tmp_path, tmp_path / "absent")
+    assert (tmp_path / "past").stat().st_mtime == pytest.approx(now - 1000, abs=1)
+    assert now - 1 < (tmp_path / "future").stat().st_mtime < now + driver.FUTURE
+    assert f"1 files, such as {tmp_path / 'future'}" in capsys.readouterr().err
+    driver._date_today(tmp_path)
+    assert not capsys.readouterr().err
