@@ -16,7 +16,7 @@ from torch.nn import functional
 from .whole_sheet import WholeSheet
 
 MANY = 10
-"""Columns of a block from which on its matrix product takes longer than interpolation."""
+"""Columns of each of several blocks from which on interpolating the whole sheet is faster."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Pyramid:
 
     def bands(self, small: Tensor) -> tuple[Block | WholeSheet, ...]:
         """``up`` in the form that is fastest for a shrunk sheet in this memory layout."""
-        columns = self.up[0].matrix.shape[1]
-        if self.whole is None or columns < MANY or not rows_are_contiguous(small):
+        many = len(self.up) > 1 and self.up[0].matrix.shape[1] >= MANY
+        if self.whole is None or not many or not rows_are_contiguous(small):
             return self.up
         return (self.whole,)
 
