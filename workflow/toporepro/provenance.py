@@ -135,8 +135,8 @@ def read_sealed(path: Path) -> dict[str, Any]:
         return unsealed(path.read_bytes())
     except ValueError:
         raise DamagedError(
-            f"{path}: its checksum does not hold; it was changed or damaged after it was made: "
-            "delete it and run again"
+            f"{path}: its checksum does not hold; it was changed or damaged after it was made, or "
+            "it is of a version that wrote none: delete it and run again"
         ) from None
 
 
