@@ -18,6 +18,8 @@ import pytest
 
 from tests.e2e.conftest import ROOT, Injected
 from tests.e2e.servers import ObjectStore, Relay, SecureShell, object_store, secure_shell
+from tests.faults.clock import JUMP, Clock, needed
+from tests.faults.stages import WAYS
 
 pytestmark = pytest.mark.e2e
 COUNT, BYTES = 6, 300_000
@@ -42,11 +44,11 @@ class Clone:
     def run(self, *command: str) -> None:
         subprocess.run(command, cwd=self.root, env=self._environment(), check=True)
 
-    def start(self, verb: str) -> subprocess.Popen[str]:
+    def start(self, verb: str, *prefix: str) -> subprocess.Popen[str]:
         """Begin to push or pull all results."""
         folders = [str(ROOT / "workflow" / "ops"), str(ROOT / "workflow")]
         return subprocess.Popen(
-            [sys.executable, "-c", MOVE, verb, *folders],
+            [*prefix, sys.executable, "-c", MOVE, verb, *folders],
             cwd=self.root,
             env=self._environment(),
             text=True,
@@ -142,17 +144,22 @@ def server(request: pytest.FixtureRequest) -> SecureShell | ObjectStore:
 
 
 # Each of them over one of the servers, and once over the other.
+MEMORY = "out of memory (RLIMIT_AS)"
 KILLS = [
-    ("shell", "kill -9 (also the out-of-memory killer's)", signal.SIGKILL),
-    ("bucket", "kill -9 (also the out-of-memory killer's)", signal.SIGKILL),
-    ("shell", "SIGTERM", signal.SIGTERM),
-    ("bucket", "SIGINT", signal.SIGINT),
+    ("shell", "kill -9 (also the out-of-memory killer's)"),
+    ("bucket", "kill -9 (also the out-of-memory killer's)"),
+    ("shell", "SIGTERM"),
+    ("bucket", "SIGINT"),
+    ("shell", MEMORY),
+    ("bucket", MEMORY),
 ]
 
 
-def kill(process: subprocess.Popen[str], number: int) -> None:
+def kill(process: subprocess.Popen[str], way: str, line: Relay) -> None:
     assert process.poll() is None
-    os.killpg(process.pid, number)
+    WAYS[way](process.pid)
+    if way == MEMORY:
+        line.repair()  # what comes next needs more than there is
     try:
         process.communicate(timeout=20)
     except subprocess.TimeoutExpired:  # libraries wait for a server that says nothing
@@ -160,11 +167,10 @@ def kill(process: subprocess.Popen[str], number: int) -> None:
         process.communicate()
 
 
-@pytest.mark.parametrize(("kind", "way", "number"), KILLS)
+@pytest.mark.parametrize(("kind", "way"), KILLS)
 def test_a_push_and_a_pull_that_are_killed_go_on(
     kind: str,
     way: str,
-    number: int,
     make: Callable[[str], Clone],
     tmp_path: Path,
     request: pytest.FixtureRequest,
@@ -176,10 +182,14 @@ def test_a_push_and_a_pull_that_are_killed_go_on(
     use(first, server, place, up.port)
     pushing = first.start("push")
     assert up.stalled.wait(60), "nothing was sent"
-    kill(pushing, number)
+    if isinstance(server, ObjectStore):
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended
+                assert server.secret.encode() not in path.read_bytes()
+    kill(pushing, way, up)
     up.close()
     if isinstance(server, SecureShell):
-        assert objects(Path(place)) < COUNT
+        assert objects(Path(place)) < COUNT or way == MEMORY
     use(first, server, place)
     first.move("push")
     if isinstance(server, SecureShell):
@@ -189,9 +199,9 @@ def test_a_push_and_a_pull_that_are_killed_go_on(
     use(second, server, place, down.port)
     pulling = second.start("pull")
     assert down.stalled.wait(60), "nothing came"
-    kill(pulling, number)
+    kill(pulling, way, down)
     down.close()
-    assert len(second.files) < COUNT
+    assert len(second.files) < COUNT or way == MEMORY
     objects(second.root / ".dvc" / "cache")
     use(second, server, place)
     second.move("pull")
@@ -238,47 +248,74 @@ def test_a_wrong_secret_is_refused_in_words_and_written_nowhere(
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+def disk(folder: Path) -> Iterator[Callable[[str], None]]:
+    """A disk of its own; what is given takes options of mount for it."""
     if os.geteuid():
         pytest.skip("not root")
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    subprocess.run(mount, check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], check=True)
     try:
-        yield lambda bigger: subprocess.check_call(
-            ["mount", "-o", f"remount,size={bigger}", str(folder)]
+        yield lambda options: subprocess.check_call(
+            ["mount", "-o", f"remount,{options}", str(folder)]
         )
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_spoils_neither_the_remote_nor_the_clone(
-    make: Callable[[str], Clone], tmp_path: Path, injected: Injected
+# What mount is told, what mends it, and what is then said.
+DISKS = {
+    "full disk": ("size=1m", "size=16m", "No space left on device"),
+    "read-only folder": ("ro", "rw", "Read-only file system"),
+}
+
+
+@pytest.mark.parametrize("fault", DISKS)
+def test_a_disk_that_cannot_be_written_spoils_neither_the_remote_nor_the_clone(
+    fault: str, make: Callable[[str], Clone], tmp_path: Path, injected: Injected
 ) -> None:
+    spoil, mend, says = DISKS[fault]
     first = make("first")
-    with small_disk(tmp_path / "disk", "1m") as enlarge:
+    with disk(tmp_path / "disk") as remount:
         store = tmp_path / "disk" / "store"
         first.remote(str(store))
+        remount(spoil)
         output = first.move("push", status=1)
-        assert "No space left on device" in output
+        assert says in output
         assert "Traceback" not in output
         assert objects(store) < COUNT
-        enlarge("16m")
+        remount(mend)
         first.move("push")
         assert objects(store) == COUNT
 
         second = make("second")
         second.remote(str(store))
-        with small_disk(tmp_path / "cache", "1m") as enlarge_cache:
+        with disk(tmp_path / "cache") as remount_cache:
             second.run("dvc", "cache", "dir", "--local", str(tmp_path / "cache" / "dvc"))
+            remount_cache(spoil)
             output = second.move("pull", status=1)
-            assert "No space left on device" in output
+            assert says in output
             assert "Traceback" not in output
-            enlarge_cache("16m")
+            remount_cache(mend)
             second.move("pull")
             assert second.files == first.files
     for stage in ("push", "pull"):
-        injected("full disk", stage, 1, "one error; afterwards identical files")
+        injected(fault, stage, 1, "one error; afterwards identical files")
+
+
+@needed
+def test_a_push_and_a_pull_see_the_clock_jump(
+    make: Callable[[str], Clone], tmp_path: Path, injected: Injected
+) -> None:
+    first, second, clock = make("first"), make("second"), Clock(tmp_path)
+    for clone, verb in ((first, "push"), (second, "pull")):
+        clone.remote(str(tmp_path / "store"))
+        moving = clone.start(verb, *clock.command)
+        output = moving.communicate(timeout=180)[0]
+        assert moving.returncode == 0, output
+        clock.set("+3d")
+        injected(JUMP, verb, 1, "identical files")
+    assert objects(tmp_path / "store") == COUNT
+    assert second.files == first.files
 
 
 def test_two_clones_may_push_at_once(

@@ -59,10 +59,14 @@ def killed_by(number: int) -> Callable[[int], None]:
     return lambda pid: os.killpg(pid, number)
 
 
-def without_memory(pid: int) -> None:
-    """From now on it gets no more than it has."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
-    resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
+def without_memory(group: int) -> None:
+    """From now on the processes of a group get no more than they have."""
+    for path in Path("/proc").glob("[0-9]*/statm"):
+        pid = int(path.parent.name)
+        with contextlib.suppress(OSError):  # it has ended
+            if os.getpgid(pid) == group:
+                bytes_ = int(path.read_text().split()[0]) * resource.getpagesize()
+                resource.prlimit(pid, resource.RLIMIT_AS, (bytes_,) * 2)
 
 
 WAYS: dict[str, Callable[[int], None]] = {
@@ -106,7 +110,11 @@ def tracebacks(said: str) -> list[str]:
     Python prints others itself, where memory ends or a signal comes as it starts or exits.
     """
     found = re.findall(r"^Traceback .*\n(?:[ \t]+.*\n)+.*", said, re.MULTILINE)
-    return [text for text in found if re.search(r'toporepro/cli\.py", line \d+, in main', text)]
+    return [
+        text
+        for text in found
+        if re.search(r'(?:toporepro/cli|ops/__main__)\.py", line \d+, in main', text)
+    ]
 
 
 def begun(one: Job, target: Target, copy: Copy) -> subprocess.Popen[str]:

@@ -15,48 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Copy
+from tests.faults.clock import JUMP, Clock, needed
 from tests.faults.conftest import Injected
 from tests.faults.stages import STAGES, Stage, digest, killed_by, leftovers, made
 from tests.faults.test_late_files import remove
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(shutil.which("faketime") is None, reason="no faketime"),
-]
-JUMP = "clock 3 days back, then 3 days on"
-
-
-class Clock:
-    """The time of day that commands see; what counts seconds since the start goes on as it is."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def set(self, to: str) -> None:
-        """By how much it is off from now on, as faketime writes it."""
-        new = self.file.with_suffix(".new")
-        new.write_text(to)
-        new.rename(self.file)
-
-    @property
-    def command(self) -> list[str]:
-        """What a command is started with."""
-        variables = {
-            "FAKETIME_TIMESTAMP_FILE": self.file,
-            "FAKETIME_NO_CACHE": 1,
-            "DONT_FAKE_MONOTONIC": 1,
-            "NO_FAKE_STAT": 1,
-        }
-        words = [f"{name}={value}" for name, value in variables.items()]
-        return ["faketime", "-f", "-3d", "env", "-u", "FAKETIME", *words]
-
-
-@pytest.fixture
-def clock(tmp_path: Path) -> Clock:
-    """Is three days back."""
-    made = Clock(tmp_path / "clock")
-    made.set("-3d")
-    return made
+pytestmark = [pytest.mark.e2e, needed]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -65,12 +29,12 @@ def test_a_clock_that_jumps_changes_nothing(
     copy: Copy,
     finished: Copy,
     undisturbed: Callable[[str], Stage],
-    clock: Clock,
+    tmp_path: Path,
     injected: Injected,
 ) -> None:
     """A stage is killed, started again with the clock set back, and sees it set on."""
     stage = undisturbed(name)
-    half = 0.5 * stage.seconds
+    clock, half = Clock(tmp_path), 0.5 * stage.seconds
     with stage.restored(copy, finished):
         process = stage.start(copy)
         with contextlib.suppress(subprocess.TimeoutExpired):

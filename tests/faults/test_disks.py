@@ -12,7 +12,8 @@ import pytest
 
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected
-from tests.faults.stages import STAGES, clear, leftovers, made
+from tests.faults.stages import STAGES, clear, leftovers, made, tracebacks
+from tests.faults.test_record import stored
 from tests.faults.verbs import Job
 
 pytestmark = pytest.mark.e2e
@@ -48,6 +49,33 @@ FAULTS: dict[str, tuple[Callable[[Copy], None], str]] = {
     "read-only folder": (lambda copy: remount(copy, "ro"), "rw"),
 }
 WORDS = ("No space left on device", "Read-only file system", "too little", "free")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_track_that_cannot_be_written_is_said_and_done_later(
+    fault: str, copy: Copy, injected: Injected
+) -> None:
+    """Before this module's other tests: what they make anew `track` would call out of date."""
+    store = copy.root.parent / "store"
+    copy.run("dvc", "remote", "modify", "store", "url", str(store))
+    for path in (copy.root / ".dvc" / "cache", store, copy.results / "record"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in copy.results.rglob("*.dvc"):
+        path.unlink()
+    inject, mend = FAULTS[fault]
+    inject(copy)
+    try:
+        said = copy.ops("track", "--preset", copy.preset, "--push", status=1)
+    finally:
+        remount(copy, mend)
+    assert any(word in said for word in WORDS), said
+    assert not tracebacks(said)
+    copy.ops("track", "--preset", copy.preset, "--push")
+    pointers = [path.read_text() for path in copy.results.rglob("*.dvc")]
+    named = {text.split("md5: ")[1].split()[0] for text in pointers}
+    assert stored(copy) == named
+    assert not leftovers(copy)
+    injected(fault, "track, push", 1, "one error; afterwards all is tracked and pushed")
 
 
 @pytest.mark.parametrize("name", STAGES)

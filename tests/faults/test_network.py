@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.clock import JUMP, Clock, needed
 from tests.faults.conftest import Injected
 from tests.faults.stages import WAYS
 from tests.unit.data import misbehaving_server as web
@@ -122,6 +123,23 @@ def test_a_fetch_that_is_killed_goes_on(
     assert fetch(remote(url), tmp_path, patience=PATIENCE).read_bytes() == CONTENT
     assert not part.exists()
     injected(way, "fetch", 1, "the next start goes on; the right bytes")
+
+
+@needed
+def test_a_fetch_sees_the_clock_jump(
+    server: web.Server, tmp_path: Path, injected: Injected
+) -> None:
+    clock, folder = Clock(tmp_path), tmp_path / "raw"
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    words = [server.put("/a", slow), str(len(CONTENT)), digest, str(folder)]
+    with subprocess.Popen([*clock.command, sys.executable, "-c", FETCH, *words]) as process:
+        while not (folder / ".file.bin.part").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        clock.set("+3d")
+    assert process.returncode == 0
+    assert (folder / "file.bin").read_bytes() == CONTENT
+    injected(JUMP, "fetch", 1, "the right bytes")
 
 
 @pytest.mark.parametrize("how", ["full disk", "read-only folder"])

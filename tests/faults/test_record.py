@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,16 +16,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Copy
+from tests.faults.clock import JUMP, Clock, needed
 from tests.faults.conftest import Injected
-from tests.faults.stages import digest, killed_by, leftovers
+from tests.faults.stages import WAYS, digest, leftovers, tracebacks
 from tests.faults.test_damage import DAMAGES
 
 pytestmark = pytest.mark.e2e
-SIGNALS = {
-    "kill -9 (also the out-of-memory killer's)": signal.SIGKILL,
-    "SIGTERM": signal.SIGTERM,
-    "SIGINT": signal.SIGINT,
-}
 
 
 def configured(copy: Copy) -> Copy:
@@ -63,34 +59,61 @@ def origin(copy: Copy) -> tuple[Copy, float]:
     return copy, time.monotonic() - started
 
 
-@pytest.mark.parametrize("way", SIGNALS)
-def test_a_killed_track_goes_on(way: str, origin: tuple[Copy, float], injected: Injected) -> None:
-    copy, seconds = origin
-    before, objects = index(copy), stored(copy)
-    shutil.rmtree(copy.root / ".dvc" / "cache")
-    shutil.rmtree(copy.root.parent / "store")
-    command = [sys.executable, "workflow/ops", "track", "--preset", copy.preset, "--push"]
-    with subprocess.Popen(
-        command,
+def forget(copy: Copy) -> None:
+    """What DVC has of the files that are tracked."""
+    shutil.rmtree(copy.root / ".dvc" / "cache", ignore_errors=True)
+    shutil.rmtree(copy.root.parent / "store", ignore_errors=True)
+
+
+def tracking(copy: Copy, *prefix: str) -> subprocess.Popen[str]:
+    verb = ["workflow/ops", "track", "--preset", copy.preset, "--push"]
+    return subprocess.Popen(
+        [*prefix, sys.executable, *verb],
         cwd=copy.root,
         env=copy.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    ) as process:
-        try:
-            process.wait(random.Random(way).uniform(0.2, 1.0) * seconds)
-        except subprocess.TimeoutExpired:
-            killed_by(SIGNALS[way])(process.pid)
-        _, said = process.communicate()
-    assert "Traceback" not in said
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_killed_track_goes_on(way: str, origin: tuple[Copy, float], injected: Injected) -> None:
+    copy, seconds = origin
+    before, objects = index(copy), stored(copy)
+    forget(copy)
+    process = tracking(copy)
+    try:
+        process.wait(random.Random(way).uniform(0.2, 1.0) * seconds)
+    except subprocess.TimeoutExpired:
+        WAYS[way](process.pid)
+    _, said = process.communicate()
+    assert not tracebacks(said), said
     track(copy)
     assert index(copy) == before
     assert stored(copy) == objects
     assert not copy.run("git", "status", "--porcelain", "--untracked-files=no")
     assert not leftovers(copy)
     injected(way, "track, push", 1, "the next start ends with identical files, nothing left over")
+
+
+@needed
+def test_a_track_sees_the_clock_jump(
+    origin: tuple[Copy, float], tmp_path: Path, injected: Injected
+) -> None:
+    copy, seconds = origin
+    before, objects, clock = index(copy), stored(copy), Clock(tmp_path)
+    forget(copy)
+    process = tracking(copy, *clock.command)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.5 * seconds)
+    clock.set("+3d")
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert index(copy) == before
+    assert stored(copy) == objects
+    injected(JUMP, "track, push", 1, "identical files")
 
 
 NETWORKS = ("mlp/tau=0/seed=0", "mlp/tau=3/seed=0")

@@ -103,6 +103,27 @@ def test_what_a_shell_would_run_is_never_run(
     injected("configuration: text for a shell", "figure, claims", 2, "taken as it is, never run")
 
 
+TOKEN = "hf_Swordfish"
+
+
+def test_a_token_of_the_environment_is_written_nowhere(
+    copy: Copy, all_jobs: list[Job], monkeypatch: pytest.MonkeyPatch, injected: Injected
+) -> None:
+    """Nor is it in a command line, which other users can read."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    for verb in ("prepare", "train", "measure", "report"):
+        one = job(all_jobs, verb, "digits" if verb == "prepare" else "")
+        clear(one, one.outputs(copy))
+        process = one.start(copy)
+        lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        assert not any(TOKEN.encode() in text for text in [*lines, said.encode()])
+    for path in (*copy.results.rglob("*"), *(copy.root / "data").rglob("*")):
+        assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
+    injected("network", "a token in the environment", 4, "in no file and no process list")
+
+
 NASTY = "a \"folder\" of 'its' own $(touch pwned) ü"
 
 
