@@ -23,7 +23,7 @@ SIDES = {"resnet18": 64, "resnet50": 64, "vit_b_32": 224}
 
 @pytest.mark.parametrize("architecture", SIDES)
 def test_two_steps_and_a_loss_in_between(
-    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    architecture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = prototypes(tmp_path / "data", count=8, side=SIDES[architecture], channels=3)
     spec = tiny_spec(
@@ -41,15 +41,19 @@ def test_two_steps_and_a_loss_in_between(
         mixup=0.2,
         flip=True,
     )
-    undisturbed, out = ModelPaths(tmp_path / "undisturbed"), ModelPaths(tmp_path / "out")
-    train(spec, data, undisturbed, save_every=math.inf)
-    assert read_metadata(undisturbed.weights).step == 2
-    rows = rows_of(undisturbed)
+    train(spec, data, out := ModelPaths(tmp_path / "out"), save_every=0)
+    assert read_metadata(out.weights).step == 2
+    rows = rows_of(out)
     assert math.isfinite(rows[-1]["loss"])
     assert rows[-1]["topo_loss"] < rows[0]["topo_loss"]
-    lost_after_a_step(spec, data, out, monkeypatch)
+    undisturbed = digests(out, 1)
+    # As if it had been killed after a step: of that one there is a state too.
+    (last,) = out.train_state.glob("*/step-0000000002.state")
+    for path in (last, out.weights, out.history, out.snapshot(0)):
+        path.unlink()
     train(spec, data, out, save_every=math.inf)
-    assert digests(out, 1) == digests(undisturbed, 1)
+    assert "step 1 of 2, attempt 2" in capsys.readouterr().err
+    assert digests(out, 1) == undisturbed
 
 
 def lost_after_a_step(
@@ -96,10 +100,10 @@ def test_a_step_of_language_and_another_after_a_loss(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """All but the positions are at full size: of these there are 96."""
+    """All but the positions are at full size: of these there are 32."""
     spec = tiny_spec(
         architecture=architecture,
-        model={"context": 96},
+        model={"context": 32},
         topo={"tau": 50.0, "phi": 8.0},
         optimizer="adamw",
         lr=1e-3,
@@ -119,8 +123,8 @@ def test_a_step_of_language_and_another_after_a_loss(
     assert "step 1 of 2, attempt 2" in capsys.readouterr().err
     network = load(out.weights)
     count = sum(parameter.numel() for parameter in network.parameters())
-    assert count == parameters - (context - 96) * 768
+    assert count == parameters - (context - 32) * 768
     before, after = rows_of(out)[0], rows_of(out)[-1]
     assert before["test_loss"] == pytest.approx(math.log(50257), rel=0.03)
-    assert after["test_loss"] < before["test_loss"] - 1
+    assert after["test_loss"] < before["test_loss"] - 0.5
     assert after["topo_loss"] < before["topo_loss"]
