@@ -54,31 +54,38 @@ class Copy:
     def reproduce(self, status: int | None = 0) -> str:
         return self.ops("reproduce", "--preset", self.preset, "--cores", "2", status=status)
 
+    def snakemake(self, *arguments: str) -> str:
+        profile = ["--workflow-profile", "workflow/profiles/default", "--cores", "2"]
+        return self.run(sys.executable, "-m", "snakemake", *profile, *arguments)
+
     def plan(self, *config: str) -> str:
         """What a run would do now, as Snakemake's dry-run tells it."""
-        profile = ["--workflow-profile", "workflow/profiles/default"]
-        command = [sys.executable, "-m", "snakemake", *profile, "--cores", "2", "--dry-run"]
-        return self.run(*command, "--config", f"preset={self.preset}", *config)
+        return self.snakemake("--dry-run", "--config", f"preset={self.preset}", *config)
 
     def jobs(self, *config: str) -> dict[str, int]:
         """Number of jobs a run would do now, by rule."""
-        counts: dict[str, int] = {}
-        inside = False
-        for line in self.plan(*config).splitlines():
-            words = line.split()
-            if words[:2] == ["job", "count"]:
-                inside = True
-            elif inside and words[:1] == ["total"]:
-                break
-            elif inside and len(words) == 2 and words[1].isdigit():
-                counts[words[0]] = int(words[1])
-        return counts
+        return job_counts(self.plan(*config))
 
     def edit(self, file: str, old: str, new: str) -> None:
         path = self.root / file
         text = path.read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
         path.write_text(text.replace(old, new))
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """Number of jobs by rule, of what a run or a dry-run printed."""
+    counts: dict[str, int] = {}
+    inside = False
+    for line in output.splitlines():
+        words = line.split()
+        if words[:2] == ["job", "count"]:
+            inside = True
+        elif inside and words[:1] == ["total"]:
+            break
+        elif inside and len(words) == 2 and words[1].isdigit():
+            counts[words[0]] = int(words[1])
+    return counts
 
 
 def copy_repository(folder: Path) -> Copy:
