@@ -17,11 +17,33 @@ ALLOWED_SKIPS = (
     "no faketime",
     "not root",
 )
+# Files that take longest begin first, so that no worker is left with one of them at the end.
+LONGEST = (
+    "test_slurm",
+    "test_kills",
+    "test_full_size",
+    "test_interruptions",
+    "test_versions",
+    "test_mnist",
+    "test_together",
+    "test_topoloss_fused",
+    "test_figures",
+    "test_resume",
+    "test_vision_import",
+    "test_data_parallel",
+    "test_front_end",
+    "test_configuration",
+)
 _unexpected: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
