@@ -201,6 +201,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.no_cover  # tracing takes as long as the test, and other tests run the same lines
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(
