@@ -27,11 +27,11 @@ def test_the_second_of_two_drivers_is_refused(copy: Copy, injected: Injected) ->
     with subprocess.Popen(
         command, cwd=copy.root, env=copy.environment(), stdout=subprocess.DEVNULL
     ) as first:
-        while not (copy.root / ".snakemake" / "driver.json").exists():
+        while not (copy.root / ".snakemake" / "lease.json").exists():
             assert first.poll() is None
             time.sleep(0.05)
         said = copy.ops("reproduce", "--preset", copy.preset, "--cores", "2", status=1)
-    assert "another run (process" in said
+    assert "this folder is being worked on by process" in said
     assert "Traceback" not in said
     assert first.returncode == 0
     assert digest(copy.results / "claims.csv") == before

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
-import socket
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from toporepro.cards import cards
-from toporepro.provenance import write_json
+from toporepro.lease import BEAT, Lease, LeaseError
 
 STATE = Path(".snakemake")
-DRIVER = STATE / "driver.json"
 LOG_LINES = 15
 LONGEST_END = 120.0  # seconds that a cancelled job may take to save and to end
 _LATE = (
@@ -184,61 +182,45 @@ def _last(path: Path, count: int, containing: str = "") -> list[str]:
 
 def run(command: list[str]) -> int:
     """Run Snakemake; its exit status, or 1 at once while another run works in this folder."""
-    owner = _owner()
-    if owner and _lives(owner):
-        since = time.strftime("%H:%M:%S", time.localtime(owner["started"]))
-        print(
-            f"another run (process {owner['pid']}, since {since}) works in this folder: wait for "
-            "its end or stop it; a later start goes on from what it reached",
-            file=sys.stderr,
-        )
+    try:
+        with Lease(STATE, "this folder is being worked on") as lease:
+            if lease.predecessor:
+                _clear_after_crash(lease.predecessor, command)
+            return _until_its_end(command, lease)
+    except LeaseError as error:
+        print(f"{error}; a later start goes on from what it reached", file=sys.stderr)
         return 1
-    _clear_after_crash(owner, command)
-    with _registered():
-        process = subprocess.Popen(command)
+
+
+def _until_its_end(command: list[str], lease: Lease) -> int:
+    """Run Snakemake, which counts as the holder of the lease even if this process is killed."""
+    process = subprocess.Popen(command)
+    lease.hand_to(process.pid)
+    before = signal.signal(signal.SIGTERM, lambda *_: _interrupt(process.pid))
+    try:
         while True:
             # Snakemake gets the same Ctrl-C from the terminal; it ends its jobs, then itself.
-            with contextlib.suppress(KeyboardInterrupt):
-                return process.wait()
-
-
-@contextlib.contextmanager
-def _registered() -> Iterator[None]:
-    owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
-    write_json(DRIVER, owner)
-    try:
-        yield
+            with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                return process.wait(BEAT)
+            if lease.lost:
+                print("another run has taken over this folder: ending this one", file=sys.stderr)
+                _interrupt(process.pid)
     finally:
-        DRIVER.unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, before)
 
 
-def _owner() -> dict[str, Any] | None:
-    """Of the run of this machine that works here, or that was killed; ``None`` if there is none."""
-    try:
-        owner: dict[str, Any] = json.loads(DRIVER.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return owner if owner["host"] == socket.gethostname() else None
+def _interrupt(pid: int) -> None:
+    """As Ctrl-C does: Snakemake starts no more jobs, and those that run save their state."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        snakemake = psutil.Process(pid)
+        for process in (snakemake, *snakemake.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)
 
 
-def _lives(owner: dict[str, Any]) -> bool:
-    if owner["pid"] == os.getpid():
-        return False
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    command = Path(f"/proc/{owner['pid']}/cmdline")  # another process may have the number by now
-    return not command.exists() or b"ops" in command.read_bytes()
-
-
-def _clear_after_crash(owner: dict[str, Any] | None, command: list[str]) -> None:
-    """Remove the lock of a run of this machine that was killed, and end what it left running."""
-    if owner is None:
-        return
-    _cancel_orphans(owner["started"])
+def _clear_after_crash(killed: dict[str, Any], command: list[str]) -> None:
+    """Remove the lock of a run that was killed, and end what it left running on a cluster."""
+    _cancel_orphans(killed["started"])
     if (STATE / "locks").exists() and any((STATE / "locks").iterdir()):
         print("the last run was killed and left its lock; removing it", file=sys.stderr)
         subprocess.run([*command, "--unlock", "--quiet"], check=True)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
-import socket
+import platform
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+
+from toporepro import lease as lease_module
+from toporepro.lease import process_start
 
 ROOT = Path(__file__).parents[3]
 # As Snakemake and its plugin for SLURM write them.
@@ -83,9 +90,12 @@ def gone() -> int:
     return process.pid
 
 
-def died(pid: int, host: str | None = None, started: float | None = None) -> None:
-    owner = {"host": host or socket.gethostname(), "pid": pid, "started": started or time.time()}
-    Path(".snakemake/driver.json").write_text(json.dumps(owner))
+def held(pid: int, **content: Any) -> Path:
+    """What the lease says of a run."""
+    holder = {"host": platform.node(), "pid": pid, "process_start": process_start(pid)}
+    path = Path(".snakemake/lease.json")
+    path.write_text(json.dumps(holder | {"token": "x", "started": time.time() - 60} | content))
+    return path
 
 
 def log(name: str, run: str) -> Path:
@@ -104,7 +114,7 @@ def test_jobs_of_the_killed_run_are_ended_and_no_others(
 ) -> None:
     slurm.write_text("mine 7\nmine 8\nelse 9\nolder 10\n")
     os.utime(log("before", "older"), (time.time() - 3600,) * 2)
-    died(gone(), started=time.time() - 60)
+    held(gone())
     log("last", "mine")
     assert driver.run(["true"]) == 0
     assert cancelled() == ["7", "8"]
@@ -127,37 +137,100 @@ def test_it_waits_until_they_have_ended(driver: Any, slurm: Path, monkeypatch: A
     assert len(pauses) == 3
 
 
-def test_the_jobs_of_another_machine_s_run_are_left_alone(driver: Any, slurm: Path) -> None:
-    slurm.write_text("mine 7\n")
-    log("last", "mine")
-    died(gone(), host="another", started=time.time() - 60)
-    assert driver.run(["true"]) == 0
-    assert cancelled() == []
-
-
-@pytest.mark.parametrize("what", ["workflow/ops", "something else"])
-def test_of_two_runs_in_one_folder_the_second_is_refused(
-    driver: Any, slurm: Path, what: str, capsys: Any
+def test_a_run_on_another_machine_is_left_alone_while_it_beats(
+    driver: Any, slurm: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """Unless its number is that of another process by now."""
+    """And succeeded once it is silent: its jobs on the cluster have nobody to end them."""
     slurm.write_text("mine 7\n")
     log("last", "mine")
-    code = "import time; time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code, what]) as process:
-        while b"sleep" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            time.sleep(0.01)  # until then it is still a copy of this process
-        died(process.pid, started=time.time() - 60)
-        status = driver.run(["touch", "ran"])
-        process.kill()
-    if what == "workflow/ops":
-        assert status == 1
-        assert f"another run (process {process.pid}" in capsys.readouterr().err
-        assert cancelled() == []
-        assert Path(".snakemake/driver.json").exists()
-    else:
-        assert status == 0
-        assert cancelled() == ["7"]
-    assert Path("ran").exists() == (what != "workflow/ops")
+    monkeypatch.setattr(lease_module, "SILENCE", 2.0)
+    path = held(1, host="another", heartbeat=time.time())
+    with monkeypatch.context() as beating:
+        beating.setattr(lease_module.time, "sleep", lambda _: held(
+            1, host="another", heartbeat=time.time()))  # fmt: skip
+        assert driver.run(["touch", "ran"]) == 1
+    assert "this folder is being worked on by process 1 on another" in capsys.readouterr().err
+    assert json.loads(path.read_text())["host"] == "another"
+    assert not Path("ran").exists()
+    assert cancelled() == []
+    assert driver.run(["touch", "ran"]) == 0
+    assert cancelled() == ["7"]
+    assert not path.exists()
+
+
+def test_of_two_runs_in_one_folder_the_second_is_refused(
+    driver: Any, slurm: Path, capsys: Any
+) -> None:
+    """Unless the number of the first is that of another process by now."""
+    slurm.write_text("mine 7\n")
+    log("last", "mine")
+    path = held(os.getpid())
+    assert driver.run(["touch", "ran"]) == 1
+    assert f"worked on by process {os.getpid()} on" in capsys.readouterr().err
+    assert cancelled() == []
+    assert not Path("ran").exists()
+    assert path.exists()
+    held(os.getpid(), process_start="of another")
+    assert driver.run(["touch", "ran"]) == 0
+    assert cancelled() == ["7"]
+
+
+# What a driver starts, in place of Snakemake, with a job of its own; both tell of a Ctrl-C.
+WORK = """
+import signal, subprocess, sys, time
+def told(*_):
+    print(name, flush=True)
+    if name == "snakemake":
+        job.wait()
+    sys.exit(3)
+name = sys.argv[1]
+signal.signal(signal.SIGINT, told)
+if name == "snakemake":
+    job = subprocess.Popen([sys.executable, __file__, "job"], stdout=subprocess.PIPE, text=True)
+    assert job.stdout.readline() == "begun\\n"
+print("begun", flush=True)
+time.sleep(60)
+"""
+DRIVE = "import sys; sys.path.insert(0, {ops!r}); import driver; sys.exit(driver.run({command!r}))"
+
+
+@pytest.fixture
+def driving(driver: Any, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A driver whose Snakemake and its job are under way."""
+    (tmp_path / "work.py").write_text(WORK)
+    command = [sys.executable, str(tmp_path / "work.py"), "snakemake"]
+    code = DRIVE.format(ops=str(ROOT / "workflow" / "ops"), command=command)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        yield process
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_driver_that_is_told_to_end_ends_its_jobs(driving: subprocess.Popen[str]) -> None:
+    driving.terminate()
+    said, _ = driving.communicate(timeout=60)
+    assert said == "snakemake\n"
+    assert driving.returncode == 3
+    assert not Path(".snakemake/lease.json").exists()
+
+
+def test_while_snakemake_outlives_its_driver_nobody_else_begins(
+    driving: subprocess.Popen[str], driver: Any, slurm: Path, capsys: Any
+) -> None:
+    driving.kill()
+    driving.wait()
+    assert driver.run(["touch", "ran"]) == 1
+    assert "this folder is being worked on by process" in capsys.readouterr().err
+    os.killpg(driving.pid, signal.SIGKILL)
+    while psutil.pid_exists(holder := json.loads(Path(".snakemake/lease.json").read_text())["pid"]):
+        if psutil.Process(holder).status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(0.01)
+    assert driver.run(["touch", "ran"]) == 0
 
 
 def test_without_slurm_nothing_is_ended(driver: Any, monkeypatch: Any) -> None:
@@ -167,7 +240,7 @@ def test_without_slurm_nothing_is_ended(driver: Any, monkeypatch: Any) -> None:
 
 
 def test_the_lock_of_a_killed_run_is_removed(driver: Any, slurm: Path) -> None:
-    died(gone())
+    held(gone())
     Path(".snakemake/locks").mkdir()
     Path(".snakemake/locks/0.input.lock").touch()
     assert driver.run(["sh", "-c", 'echo "$@" >> calls', "snakemake"]) == 0

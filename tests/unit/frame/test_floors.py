@@ -21,6 +21,7 @@ FLOORS = (
     {
         "cards",
         "energy",
+        "lease",
         "memory",
         "plugins",
         "provenance",

@@ -22,7 +22,7 @@ from toporepro.spec import Schedule, SpecError, TrainSpec
 from toporepro.topoloss import LaplacianPyramid, TopoLoss
 from toporepro.train import run, state
 from toporepro.train.errors import DivergedError, TrainError
-from toporepro.train.lease import Lease, LeaseError
+from toporepro.lease import Lease, LeaseError
 from toporepro.train.run import train
 
 
@@ -327,7 +327,7 @@ def test_what_cannot_be_trained(data: Path, out: ModelPaths, tmp_path: Path) -> 
 
 
 def test_a_training_that_runs_is_left_alone(data: Path, out: ModelPaths) -> None:
-    with Lease(out.train_state), pytest.raises(LeaseError, match="is being trained by"):
+    with Lease(out.train_state, "it"), pytest.raises(LeaseError, match="is being trained by"):
         train(tiny_spec(), data, out)
     assert not out.weights.exists()
 

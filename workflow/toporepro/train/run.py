@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from toporepro.code import code_hash, stage_modules
 from toporepro.data.loader import Shard
+from toporepro.lease import Lease
 from toporepro.models import checkpoint
 from toporepro.models.family import check_sheets
 from toporepro.paths import ModelPaths
@@ -36,7 +37,6 @@ from toporepro.train.distributed import Group, connect
 from toporepro.train.errors import DivergedError, writing
 from toporepro.train.history import Events, History, Reporter
 from toporepro.train.interrupt import StopSignals
-from toporepro.train.lease import Lease
 from toporepro.train.optimizer import make_optimizer
 from toporepro.train.peak import peak_flops
 from toporepro.train.plan import Plan
@@ -67,15 +67,20 @@ def train(
 
     Raises:
         SpecError: if the spec cannot be trained.
-        TrainError: if another process trains this model, a folder cannot be written, or the loss
-            is not finite any more; then nothing is published.
+        LeaseError: if another process trains this model.
+        TrainError: if a folder cannot be written, or the loss is not finite any more; then nothing
+            is published.
     """
     spec = decode(TrainSpec, encode(spec))  # one spelling: 1 and 1.0 are one spec, and equal bytes
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(connect())
         stack.enter_context(deterministic(spec.recipe.threads))
         stop = stack.enter_context(StopSignals(repeated=group.world > 1))
-        lease = stack.enter_context(Lease(out.train_state)) if group.first else None
+        lease = None
+        if group.first:
+            lease = Lease(out.train_state, f"{out.train_state} is being trained")
+            with writing(lease.path):
+                stack.enter_context(lease)
         training = Training(spec, data, out, group)
         training.resume()
         if lease:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from toporepro.train import lease as lease_module
-from toporepro.train.errors import TrainError
-from toporepro.train.lease import Lease, LeaseError, process_start
+from toporepro import lease as lease_module
+from toporepro.lease import Lease, LeaseError, process_start
+
+USE = "x is being trained"
 
 
 def write(folder: Path, **content: Any) -> Path:
@@ -28,7 +29,7 @@ def test_it_names_its_holder_and_goes_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    with Lease(tmp_path / "state") as lease:
+    with Lease(tmp_path / "state", USE) as lease:
         content = json.loads(lease.path.read_text())
         assert content["pid"] == os.getpid()
         assert content["host"] == os.uname().nodename
@@ -40,10 +41,10 @@ def test_it_names_its_holder_and_goes_in_the_end(
 
 
 def test_it_keeps_a_second_process_off(tmp_path: Path) -> None:
-    message = rf"{tmp_path} is being trained by process {os.getpid()} on .*; wait for it or stop it"
-    with Lease(tmp_path), pytest.raises(LeaseError, match=message), Lease(tmp_path):
+    message = rf"x is being trained by process {os.getpid()} on .*; wait for it or stop it"
+    with Lease(tmp_path, USE), pytest.raises(LeaseError, match=message), Lease(tmp_path, USE):
         pass
-    with Lease(tmp_path):
+    with Lease(tmp_path, USE):
         pass
 
 
@@ -53,21 +54,21 @@ def test_a_dead_process_of_this_host_is_succeeded(
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     write(tmp_path, pid=process.pid, process_start="1", job="12")
-    with Lease(tmp_path):
+    with Lease(tmp_path, USE):
         pass
     assert f"took over from process {process.pid} on" in capsys.readouterr().err
 
 
 def test_a_process_number_used_again_is_no_holder(tmp_path: Path) -> None:
     write(tmp_path, pid=os.getpid(), process_start="not this one's")
-    with Lease(tmp_path):
+    with Lease(tmp_path, USE):
         pass
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "x"}'])
 def test_an_unreadable_lease_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "lease.json").write_text(text)
-    with Lease(tmp_path):
+    with Lease(tmp_path, USE):
         pass
 
 
@@ -76,7 +77,7 @@ def test_a_silent_holder_elsewhere_is_succeeded(
 ) -> None:
     monkeypatch.setattr(lease_module, "SILENCE", 0.1)
     write(tmp_path, host="elsewhere")
-    with Lease(tmp_path):
+    with Lease(tmp_path, USE):
         pass
     assert "watching for 0 s" in capsys.readouterr().err
 
@@ -85,7 +86,7 @@ def test_one_long_silent_is_succeeded_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path, host="elsewhere", heartbeat=time.time() - 7200)
-    with Lease(tmp_path):
+    with Lease(tmp_path, USE):
         pass
     assert "watching" not in capsys.readouterr().err
 
@@ -105,10 +106,13 @@ def test_a_beating_holder_elsewhere_is_waited_for_or_refused(
 
     monkeypatch.setattr(time, "sleep", act)
     if ends:
-        with Lease(tmp_path):
+        with Lease(tmp_path, USE):
             pass
     else:
-        with pytest.raises(LeaseError, match=r"on elsewhere \(cluster job 12\)"), Lease(tmp_path):
+        with (
+            pytest.raises(LeaseError, match=r"on elsewhere \(cluster job 12\)"),
+            Lease(tmp_path, USE),
+        ):
             pass
 
 
@@ -117,7 +121,7 @@ def test_it_beats_and_notices_that_it_was_taken_over(
 ) -> None:
     monkeypatch.setattr(lease_module, "BEAT", 0.01)
     beats = threading.Semaphore(0)
-    with Lease(tmp_path) as lease:
+    with Lease(tmp_path, USE) as lease:
         lease.on_beat = beats.release
         for _ in range(3):
             assert beats.acquire(timeout=20)
@@ -136,9 +140,9 @@ def test_a_heartbeat_that_cannot_be_written_stops_nothing(
 
     def fail() -> None:
         beats.release()
-        raise TrainError("disk full")
+        raise RuntimeError("disk full")
 
-    with Lease(tmp_path) as lease:
+    with Lease(tmp_path, USE) as lease:
         lease.on_beat = fail
         assert beats.acquire(timeout=20)
         assert beats.acquire(timeout=20)

@@ -1,4 +1,4 @@
-"""A lease keeps a second process off a running training, on this host or another.
+"""A lease keeps a second process off a folder that one works in, on this host or another.
 
 The file names its holder (host, process, its start, cluster job) and carries a heartbeat. A holder
 on this host is looked up; of one elsewhere the heartbeat is watched, so that clocks that disagree
@@ -21,14 +21,13 @@ from typing import Any
 
 from toporepro.cards import SCHEDULERS
 from toporepro.provenance import progress, write_json
-from toporepro.train.errors import TrainError, writing
 
 BEAT = 10.0
 SILENCE = 45.0  # seconds after which a holder on another host counts as gone
 LONG_GONE = 3600.0  # a heartbeat this old by our clock is not watched first
 
 
-class LeaseError(TrainError):
+class LeaseError(RuntimeError):
     """Another process holds the lease, or took it over."""
 
 
@@ -37,16 +36,21 @@ class Lease:
 
     Args:
         folder: created if need be; the lease is ``lease.json`` in it.
+        use: what its holder does there, for who is refused, such as ``"x is being trained"``.
 
     Attributes:
         on_beat: called at every heartbeat.
+        predecessor: what the lease said of a holder that ended without giving it back.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, use: str) -> None:
         self.path = folder / "lease.json"
+        self.use = use
         self.lost = False
+        self.predecessor: dict[str, Any] | None = None
         self.on_beat: Callable[[], None] | None = None
         self._ended = threading.Event()
+        self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._content: dict[str, Any] = {
             "host": platform.node(),
@@ -54,6 +58,7 @@ class Lease:
             "process_start": process_start(os.getpid()),
             "job": next((os.environ[name] for name in SCHEDULERS if name in os.environ), ""),
             "token": uuid.uuid4().hex,
+            "started": time.time(),
         }
 
     def __enter__(self) -> Lease:
@@ -61,17 +66,17 @@ class Lease:
 
         Raises:
             LeaseError: if its holder is alive.
-            TrainError: if the folder cannot be written.
+            OSError: if the folder cannot be written.
         """
-        with writing(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.with_suffix(".lock").open("w") as lock:
-                # Two processes that find the same stale lease must not both take it.
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                holder = self._read()
-                if holder:
-                    self._require_gone(holder)
-                self._write()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            # Two processes that find the same stale lease must not both take it.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            holder = self._read()
+            if holder:
+                self._require_gone(holder)
+                self.predecessor = holder
+            self._write()
         self._thread.start()
         return self
 
@@ -83,8 +88,13 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        if not self.lost:
+        if self._read().get("token") == self._content["token"]:
             self.path.unlink(missing_ok=True)
+
+    def hand_to(self, pid: int) -> None:
+        """Let a process that this one has started count as the holder: it may live longer."""
+        self._content = {**self._content, "pid": pid, "process_start": process_start(pid)}
+        self._write()
 
     def check(self) -> None:
         """Raise if the lease was taken over.
@@ -93,7 +103,7 @@ class Lease:
             LeaseError: then this process must not write any more.
         """
         if self.lost:
-            raise LeaseError(f"{self.path}: another process has taken over this training")
+            raise LeaseError(f"{self.path}: another process has taken over")
 
     def _require_gone(self, holder: dict[str, Any]) -> None:
         who = f"process {holder.get('pid')} on {holder.get('host')}"
@@ -104,9 +114,7 @@ class Lease:
         else:
             alive = self._beats(holder, who)
         if alive:
-            raise LeaseError(
-                f"{self.path.parent} is being trained by {who}; wait for it or stop it first"
-            )
+            raise LeaseError(f"{self.use} by {who}; wait for it or stop it first")
         progress(f"took over from {who}, which is gone")
 
     def _beats(self, holder: dict[str, Any], who: str) -> bool:
@@ -132,7 +140,8 @@ class Lease:
             return {}
 
     def _write(self) -> None:
-        write_json(self.path, {**self._content, "heartbeat": time.time()})
+        with self._writing:
+            write_json(self.path, {**self._content, "heartbeat": time.time()})
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
@@ -144,7 +153,7 @@ class Lease:
                 self._write()
                 if self.on_beat:
                     self.on_beat()
-            except (OSError, TrainError) as error:  # a full disk stops the training elsewhere
+            except (OSError, RuntimeError) as error:  # a full disk stops the work elsewhere
                 progress(f"{self.path}: no heartbeat written ({error})")
 
 
