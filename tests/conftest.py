@@ -22,7 +22,7 @@ LONGEST = (
     "test_slurm",
     "test_kills",
     "test_full_size",
-    "test_interruptions",
+    "test_drivers",
     "test_versions",
     "test_mnist",
     "test_together",

@@ -1,16 +1,11 @@
-"""A driver that is killed, a job that fails: what was reached is kept; the next start goes on."""
+"""A job that fails: what was reached is kept; the next start goes on."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Copy, Injected
+from tests.e2e.conftest import Copy
 
 pytestmark = pytest.mark.e2e
 
@@ -19,35 +14,6 @@ def tables(copy: Copy) -> dict[str, bytes]:
     return {
         path.name: path.read_bytes() for path in sorted((copy.results / "tables").glob("*.csv"))
     }
-
-
-def test_a_killed_driver_needs_no_hand_repair(
-    fresh: Copy, finished: Copy, injected: Injected
-) -> None:
-    command = [
-        sys.executable,
-        "workflow/ops",
-        "reproduce",
-        "--preset",
-        fresh.preset,
-        "--cores",
-        "2",
-    ]
-    process = subprocess.Popen(
-        command, cwd=fresh.root, env=fresh.environment(), start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not list(fresh.results.glob("models/*/*/*/weights.safetensors")):
-        assert time.monotonic() < deadline, "no network was trained"
-        assert process.poll() is None
-        time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    output = fresh.reproduce()
-    assert "removing it" in output
-    assert tables(fresh) == tables(finished)
-    assert not list(fresh.root.rglob("*.partial*"))
-    injected("kill -9 (also the out-of-memory killer's)", "driver", 1, "the next start goes on")
 
 
 def test_a_failed_job_is_named_with_its_log_and_the_rest_goes_on(

@@ -12,7 +12,7 @@ import pytest
 HEAD = """# Faults injected, and what came of them
 
 *Every line is tests that passed, in one run of `make test`, whose halves each print such a table;
-`pytest tests/faults tests/e2e/test_remotes.py tests/e2e/test_interruptions.py --fault-table FILE`
+`pytest tests/faults tests/e2e/test_remotes.py --fault-table FILE`
 writes it for these tests alone.*
 `--fault-rounds N` ends each stage N times in each way, at other moments. Kills of a cluster's jobs
 are in `tests/e2e/test_slurm.py`.
@@ -37,14 +37,17 @@ END = """
   a pixel that is another is not seen. Its SHA-256 goes into the manifest, so that it is seen later.
 - **Memory that is refused inside a library.** Python, torch and NumPy turn that into one sentence;
   another library's own code may end the process without a word, which is as good as `kill -9`.
+  Snakemake itself may then wait for ever: end it, and start again.
 - **Files that a network disk shows later than `latency-wait`** (30 seconds; 60 on a cluster). The
   job counts as failed, with a sentence that says so, and the next start makes it again.
 - **A disk that lies.** Files are flushed before they get their names; a disk that reports that too
   early can lose them in a power cut. Their checksums then do not hold, and the job runs again.
 - **A GPU's order of summation.** Interrupted trainings go on to the same bytes on a CPU; on a GPU
   to the same result within rounding.
-- **Two machines on one folder without locks.** A training's lease is seen by other machines
-  through its heartbeat, which takes a minute; Snakemake's lock keeps a second driver away.
+- **Two machines on one folder whose disk has no locks.** A driver and a training each hold a lease,
+  which other machines judge by its heartbeat: silent for 45 seconds, it is taken over. Two that
+  begin in the same instant can both take it where the disk has no `flock`; the first of them
+  notices within 10 seconds, and ends.
 - **A server that trickles.** A download that never pauses is not given up, however slow it is.
 """
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,6 @@ from tests.faults.stages import MLP, clear, digest, leftovers, made
 from tests.faults.verbs import Job, job, jobs
 
 pytestmark = pytest.mark.e2e
-
-
-def test_the_second_of_two_drivers_is_refused(copy: Copy, injected: Injected) -> None:
-    before = digest(copy.results / "claims.csv")
-    (copy.results / "claims.csv").unlink()
-    command = [sys.executable, "workflow/ops", "reproduce", "--preset", copy.preset, "--cores", "2"]
-    with subprocess.Popen(
-        command, cwd=copy.root, env=copy.environment(), stdout=subprocess.DEVNULL
-    ) as first:
-        while not (copy.root / ".snakemake" / "lease.json").exists():
-            assert first.poll() is None
-            time.sleep(0.05)
-        said = copy.ops("reproduce", "--preset", copy.preset, "--cores", "2", status=1)
-    assert "this folder is being worked on by process" in said
-    assert "Traceback" not in said
-    assert first.returncode == 0
-    assert digest(copy.results / "claims.csv") == before
-    injected("two drivers", "one folder", 1, "the second is refused, the first undisturbed")
 
 
 @pytest.mark.parametrize("verb", ["prepare", "measure", "tables", "figure"])

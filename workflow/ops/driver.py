@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from toporepro.cards import cards
 from toporepro.lease import BEAT, Lease, LeaseError
 

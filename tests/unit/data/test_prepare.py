@@ -15,6 +15,7 @@ from PIL import Image
 
 from toporepro.data import cifar10, digits, fetch
 from toporepro.data import prepare as preparing
+from toporepro.data.guards import exclusive
 from toporepro.data.prepare import find_source, prepare
 from toporepro.data.store import INDEX, DataError, ImageWriter, PreparedImages
 from toporepro.paths import manifest
@@ -240,3 +241,12 @@ def test_options_load_without_heavy_libraries(source: str) -> None:
     options = find_source(source).Options
     documented = options.__doc__ or ""
     assert all(field.name in documented for field in dataclasses.fields(options))
+
+
+def test_a_group_that_shares_data_may_use_the_lock(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with exclusive(tmp_path / "lock", "it"):
+            assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(before)

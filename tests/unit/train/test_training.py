@@ -15,6 +15,7 @@ from torch.nn import functional
 from toporepro import models
 from toporepro.data.loader import Batches
 from toporepro.data.store import DataError, PreparedImages
+from toporepro.lease import Lease, LeaseError
 from toporepro.models.family import build
 from toporepro.paths import ModelPaths
 from toporepro.provenance import sha256
@@ -22,7 +23,6 @@ from toporepro.spec import Schedule, SpecError, TrainSpec
 from toporepro.topoloss import LaplacianPyramid, TopoLoss
 from toporepro.train import run, state
 from toporepro.train.errors import DivergedError, TrainError
-from toporepro.lease import Lease, LeaseError
 from toporepro.train.run import train
 
 
