@@ -26,7 +26,7 @@ def exclusive(lock: Path, what: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock.parent.mkdir(parents=True, exist_ok=True)
-    handle = FileLock(lock, mode=0o666)  # less what the umask takes: users of a group share data
+    handle = FileLock(lock)
     try:
         handle.acquire(timeout=0)
     except Timeout:
