@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,13 @@ def begun(one: Job, target: Target, copy: Copy) -> subprocess.Popen[str]:
     if target.begins:
         assert any(target.begins in line for line in process.stderr)
     return process
+
+
+def until_snapshot(number: int, process: subprocess.Popen[str], one: Job, copy: Copy) -> None:
+    """Wait until a training takes a snapshot; its temporary file counts."""
+    while not list((copy.root / one.place / "state").rglob(f"*snapshot-{number:02d}.*")):
+        assert process.poll() is None
+        time.sleep(0.001)
 
 
 def clear(one: Job, outputs: list[Path], state: str = "*") -> None:

@@ -17,13 +17,13 @@ import pytest
 from tests.e2e.conftest import Copy
 from tests.faults.clock import JUMP, Clock, needed
 from tests.faults.conftest import Injected
-from tests.faults.stages import STAGES, Stage, digest, killed_by, leftovers, made
+from tests.faults.stages import STAGES, Stage, digest, killed_by, leftovers, made, until_snapshot
 from tests.faults.test_late_files import remove
 
 pytestmark = [pytest.mark.e2e, needed]
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [*STAGES, "snapshot"])
 def test_a_clock_that_jumps_changes_nothing(
     name: str,
     copy: Copy,
@@ -33,19 +33,25 @@ def test_a_clock_that_jumps_changes_nothing(
     injected: Injected,
 ) -> None:
     """A stage is killed, started again with the clock set back, and sees it set on."""
-    stage = undisturbed(name)
+    stage = undisturbed("train" if name == "snapshot" else name)
     clock, half = Clock(tmp_path), 0.5 * stage.seconds
+
+    def half_way(process: subprocess.Popen[str], snapshot: int) -> None:
+        if name == "snapshot":
+            until_snapshot(snapshot, process, stage.job, copy)
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(half)
+
     with stage.restored(copy, finished):
         process = stage.start(copy)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(half)
+        half_way(process, 0)
         with contextlib.suppress(ProcessLookupError):
             killed_by(9)(process.pid)
         process.communicate()
         command = f"{shlex.join(clock.command)} {stage.job.command}"
         process = dataclasses.replace(stage.job, command=command).start(copy)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(half)
+        half_way(process, 1)
         clock.set("+3d")
         _, said = process.communicate()
         assert process.returncode == 0, said

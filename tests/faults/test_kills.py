@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import random
 import subprocess
-import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.conftest import Copy
 from tests.faults.conftest import Injected
-from tests.faults.stages import STAGES, WAYS, Stage, leftovers, made, tracebacks
+from tests.faults.stages import STAGES, WAYS, Stage, leftovers, made, tracebacks, until_snapshot
 
 pytestmark = pytest.mark.e2e
 
@@ -56,10 +55,7 @@ def test_a_training_that_ends_while_it_takes_a_snapshot_goes_on(
 ) -> None:
     stage = undisturbed("train")
     process = stage.start(copy)
-    state = copy.root / stage.job.place / "state"
-    while not list(state.rglob("*snapshot-01.*")):  # its temporary file too
-        assert process.poll() is None
-        time.sleep(0.001)
+    until_snapshot(1, process, stage.job, copy)
     with contextlib.suppress(ProcessLookupError):
         WAYS[way](process.pid)
     process.communicate()
