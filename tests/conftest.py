@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from tests.faults.table import add_options, print_faults
+
+# The first example pays for imports and caches, and machines differ: no test has a time to keep.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 ALLOWED_SKIPS = (
     "shared data",  # real datasets that are not part of the repository

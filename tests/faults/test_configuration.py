@@ -60,7 +60,6 @@ def at(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -80,7 +79,6 @@ def check_any_value_anywhere(path: tuple[str, ...], value: Any) -> None:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -90,9 +88,7 @@ def check_any_unknown_key(path: tuple[str, ...], key: str, value: Any) -> None:
         tiny(at((*path, key), value))
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(value=st.recursive(MEAN, lambda inner: st.dictionaries(
     st.sampled_from(["preset", "overrides", "machine", "tiny", "families", "mlp", "x"]), inner,
     max_size=3), max_leaves=6))  # fmt: skip

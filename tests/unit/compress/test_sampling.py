@@ -34,7 +34,7 @@ def test_sizes_of_the_paper(sparsity: float, shape: tuple[int, int]) -> None:
     assert sampling(3072, sparsity).kept == math.prod(shape)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     units=st.sampled_from([12, 48, 64, 90, 128, 512]),
     sparsity=st.floats(0.01, 0.9),

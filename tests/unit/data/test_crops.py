@@ -58,7 +58,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> ShardedSplit:
 class TestJpeg:
     """Rectangles cut out of compressed images."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(data=st.data())
     def test_a_crop_has_exactly_the_pixels_of_the_whole(self, data: st.DataObject) -> None:
         height, width = data.draw(st.sampled_from(SIZES))
@@ -177,7 +177,7 @@ def theirs_fallback(height: int, width: int) -> npt.NDArray[np.int64]:
     return np.array([(height - tall) // 2, (width - wide) // 2, tall, wide])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sides=st.lists(st.tuples(st.integers(1, 600), st.integers(1, 600)), min_size=1, max_size=40),
     seed=st.integers(0, 2**40),

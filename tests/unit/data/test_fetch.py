@@ -386,7 +386,7 @@ faults = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(faults, max_size=6), st.integers(0, 100_001))
 def test_whatever_happens_on_the_way_the_bytes_are_right(
     troubles: list[web.Answer], part: int

@@ -81,7 +81,7 @@ def test_parts_repeat_the_cut() -> None:
     assert set(np.floor(value * 4).astype(int).ravel()) == {0, 1, 2, 3}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**62),
     low=st.floats(-100, 100),

@@ -55,7 +55,7 @@ def test_bits_of_different_streams_epochs_samples_and_seeds_are_uncorrelated() -
     assert np.abs(np.corrcoef(values) - np.eye(4)).max() < 0.06
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(count=st.integers(1, 40), batch=st.integers(1, 50), steps=st.integers(1, 12))
 def test_every_epoch_is_a_permutation(count: int, batch: int, steps: int) -> None:
     draws = [batches_of(count, batch).draw(step) for step in range(steps)]
@@ -74,7 +74,7 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     assert (first != np.arange(100)).any()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     count=st.integers(5, 60),
     size=st.integers(1, 4),
@@ -122,7 +122,7 @@ def test_augmentation_depends_on_seed_epoch_and_sample_alone() -> None:
     assert len(set(by_sample(4).values())) > 24  # epochs differ
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     height=st.integers(1, 6),
     width=st.integers(1, 6),
@@ -183,7 +183,7 @@ def test_as_input_normalises_and_keeps_channels_last() -> None:
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(count=st.integers(1, 40), batch=st.integers(1, 30), repeats=st.integers(1, 4))
 def test_repeated_augmentation_takes_fewer_samples_several_times(
     count: int, batch: int, repeats: int

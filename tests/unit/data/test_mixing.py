@@ -95,7 +95,7 @@ def split_of(count: int) -> Split:
     return Split(np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1), np.arange(count))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     count=st.integers(10, 60),
     size=st.integers(2, 6),

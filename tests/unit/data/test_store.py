@@ -96,7 +96,7 @@ def test_equal_data_give_equal_bytes_however_they_are_cut(tmp_path: Path) -> Non
     assert folders[0] == folders[1] == folders[2]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_round_trip(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 4)))
@@ -299,7 +299,7 @@ def test_an_index_must_name_all_its_files(tmp_path: Path) -> None:
         PreparedImages.open(index)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(npst.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 4)))
 def test_channel_statistics_are_numpys(images: npt.NDArray[np.uint8]) -> None:
     mean, std = channel_statistics(images)

@@ -21,7 +21,7 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer(TEXTS * 3, 300)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(text=AWKWARD, block=st.integers(1, 9))
 def test_pieces_have_the_tokens_of_the_whole(
     tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory, text: str, block: int

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toporepro.data import text_store
@@ -65,7 +65,6 @@ def test_ids_take_no_more_room_than_the_vocabulary_needs() -> None:
     assert np.iinfo(id_type(65536)).max == 65535
 
 
-@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(0, 5), max_size=6),
     where=st.tuples(st.integers(-35, 35), st.integers(-35, 35)),

@@ -61,7 +61,7 @@ def test_one_trained_here_gives_the_ids_of_the_hugging_face_tokenizer(
         assert len(trained.encode(text)) < len(text.encode())
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(AWKWARD)
 def test_any_text_comes_back_and_the_ids_are_those_of_the_other(
     trained: Tokenizer, tmp_path_factory: pytest.TempPathFactory, text: str

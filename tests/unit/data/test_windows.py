@@ -28,7 +28,7 @@ class Counting(TokenSplit):
 sizes = st.tuples(st.integers(1, 9), st.integers(2, 90)).filter(lambda s: s[1] > s[0])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(size=sizes, batch=st.integers(1, 7), epochs=st.integers(1, 3))
 def test_an_epoch_predicts_every_token_once(size: tuple[int, int], batch: int, epochs: int) -> None:
     context, tokens = size
@@ -44,7 +44,7 @@ def test_an_epoch_predicts_every_token_once(size: tuple[int, int], batch: int, e
     assert tokens - 1 - context < len(windows) * context <= tokens - 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     size=sizes,
     world=st.integers(1, 4),

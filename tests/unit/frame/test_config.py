@@ -202,7 +202,7 @@ plain = st.recursive(
 
 
 @pytest.mark.no_cover  # tracing takes as long as the test, and other tests run the same lines
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(
         ["snapshots", "families", "data", "measures", "figures", "style", "about", "nonsense"]

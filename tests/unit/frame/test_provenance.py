@@ -129,7 +129,7 @@ def test_files_of_a_subfolder_are_held_against_the_manifest_above(tmp_path: Path
         provenance.intact(snapshot)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(place=st.integers(min_value=0), byte=st.integers(0, 255), data=st.data())
 def test_no_byte_of_a_manifest_changes_unseen(place: int, byte: int, data: st.DataObject) -> None:
     content = {"b": "τ", "a": {"x": [1.5, None, 1e-300]}, "c": float("nan")}

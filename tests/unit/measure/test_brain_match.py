@@ -60,7 +60,7 @@ def test_ridge_equals_scikit_learn(stimuli: int, units: int) -> None:
     assert r2.numpy() == pytest.approx(1 - error.min(axis=0) / (y**2).sum(axis=0), abs=1e-4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(4, 4), (3, 5), (5, 3)]))
 def test_the_assignment_equals_brute_force(seed: int, shape: tuple[int, int]) -> None:
     between = np.random.default_rng(seed).uniform(-1, 1, shape)

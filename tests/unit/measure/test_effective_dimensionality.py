@@ -37,7 +37,7 @@ def test_equal_variance_along_k_axes_gives_k(rank: int) -> None:
     assert participation_ratio(covariance) == pytest.approx(rank)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     units=st.integers(2, 8),
     rank=st.integers(1, 8),

@@ -18,7 +18,7 @@ def streamed(data: np.ndarray, sizes: list[int]) -> Moments:
     return moments
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6),
     units=st.integers(1, 7),

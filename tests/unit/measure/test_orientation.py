@@ -47,7 +47,7 @@ def test_each_line_is_the_nearest_row_of_pixels(size: int) -> None:
         assert [*-ends] in pixels.tolist()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(target=st.integers(0, 179), tolerance=st.integers(1, 5), seed=st.integers(0, 2**20))
 def test_t_equals_its_definition(target: int, tolerance: int, seed: int) -> None:
     responses = np.random.default_rng(seed).normal(size=(180, 3))
@@ -97,7 +97,7 @@ def naive_continuity(preferred: np.ndarray, width: int) -> float:
     return float(np.mean(near) - np.mean(far))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**20), missing=st.integers(0, 3))
 def test_continuity_equals_a_double_loop(seed: int, missing: int) -> None:
     preferred = np.random.default_rng(seed).uniform(0, 180, 20)
@@ -105,7 +105,7 @@ def test_continuity_equals_a_double_loop(seed: int, missing: int) -> None:
     assert continuity(preferred, 4, 5) == pytest.approx(naive_continuity(preferred, 5), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**20), turn=st.integers(0, 179))
 def test_continuity_is_blind_to_turning_all_angles(seed: int, turn: int) -> None:
     preferred = np.random.default_rng(seed).uniform(0, 180, 20)

@@ -41,7 +41,7 @@ def t_and_dprime(responses: np.ndarray, contrasts: Any) -> tuple[np.ndarray, np.
     return t.numpy(), dprime.numpy()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_t_and_dprime_equal_scipy(seed: int) -> None:
     responses = answers(seed=seed)
@@ -138,7 +138,7 @@ def beside(place: tuple[int, int]) -> set[tuple[int, int]]:
     return {p for p in neighbours_of(place) if p[0] == place[0] or p[1] == place[1]}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_clusters_equal_a_flood_fill(seed: int, both_ends: bool) -> None:
     maps = np.random.default_rng(seed).normal(size=(3, 2, 5, 6))

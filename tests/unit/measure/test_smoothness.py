@@ -52,7 +52,7 @@ def naive_curve(values: Floats, height: int, width: int, bins: int, live: np.nda
     return np.array([np.mean(found) if found else np.nan for found in collected])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sheet=sheets, bins=st.integers(2, 20), dead=st.integers(0, 3), seed=st.integers(0, 2**20))
 def test_curve_equals_a_double_loop(
     sheet: tuple[int, int], bins: int, dead: int, seed: int
@@ -83,7 +83,7 @@ def test_mean_distance_of_each_bin_lies_within_it() -> None:
     assert np.nansum(bins.distances * bins.counts) / bins.counts.sum() == pytest.approx(mean)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sheet=sheets, seed=st.integers(0, 2**20))
 def test_rotating_or_reflecting_the_sheet_changes_nothing(
     sheet: tuple[int, int], seed: int
@@ -103,7 +103,7 @@ def test_rotating_or_reflecting_the_sheet_changes_nothing(
         assert tdann(profiles[order], again) == pytest.approx(tdann(profiles, bins), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     sheet=sheets,
     seed=st.integers(0, 2**20),
@@ -173,7 +173,7 @@ def test_null_is_the_mean_over_shuffles_of_the_live_units() -> None:
     assert null != shuffled_extent(matrix, live, distance_bins(3, 4, 6), 8, (1, 3))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sheet=sheets, dead=st.integers(0, 2), seed=st.integers(0, 2**20))
 def test_morans_i_equals_the_weights_matrix_form(
     sheet: tuple[int, int], dead: int, seed: int
@@ -220,7 +220,7 @@ def test_queen_pairs_are_the_touching_ones() -> None:
     assert len(first) == len(expected)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sheet=sheets, classes=st.integers(2, 5), seed=st.integers(0, 2**20))
 def test_tdann_equals_a_double_loop(sheet: tuple[int, int], classes: int, seed: int) -> None:
     height, width = sheet

@@ -17,7 +17,7 @@ from toporepro.measure.subject import Subject
 from toporepro.measure.weights import principal_components
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(units=st.integers(4, 30), length=st.integers(4, 30), seed=st.integers(0, 2**20))
 def test_components_are_those_of_pca(units: int, length: int, seed: int) -> None:
     vectors = np.random.default_rng(seed).normal(size=(units, length)) + 3

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -29,13 +29,11 @@ from toporepro.spec import MeasureSpec
 FLOATS = arrays(np.float32, st.integers(0, 40), elements=st.floats(width=32, allow_nan=True))
 
 
-@settings(deadline=None)
 @given(values=FLOATS)
 def test_exact_values_come_back_bit_by_bit(values: np.ndarray) -> None:
     assert unpack(pack(values)).tobytes() == values.tobytes()
 
 
-@settings(deadline=None)
 @given(values=FLOATS)
 def test_short_values_are_the_nearest_of_16_bits(values: np.ndarray) -> None:
     found = unpack(pack(values, SHORT), SHORT)

@@ -33,7 +33,7 @@ def symmetric(generator: np.random.Generator, classes: int) -> Floats:
     return half + half.T
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1))
 def test_mantel_equals_brute_force_over_all_orders(seed: int) -> None:
     generator = np.random.default_rng(seed)

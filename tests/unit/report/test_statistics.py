@@ -106,7 +106,7 @@ def test_a_perfect_trend_reaches_the_smallest_p(blocks: int, treatments: int, p:
     assert trend.rho == pytest.approx(1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 4), st.integers(3, 6), st.integers(0, 2**31))
 def test_page_equals_scipy_exact(blocks: int, treatments: int, seed: int) -> None:
     # scipy asks for two blocks and three treatments; single blocks are enumerated below
@@ -117,7 +117,7 @@ def test_page_equals_scipy_exact(blocks: int, treatments: int, seed: int) -> Non
     assert ours.p == pytest.approx(expected.pvalue, rel=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1, max_size=2))
 def test_page_with_ties_equals_enumeration(table: list[list[int]]) -> None:
     ranks = [stats.rankdata(row) for row in table]
@@ -131,7 +131,7 @@ def test_page_with_ties_equals_enumeration(table: list[list[int]]) -> None:
     assert trend.statistic == pytest.approx(observed)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(6)), st.permutations(range(6)))
 def test_a_rise_and_its_reverse_share_the_null(first: list[int], second: list[int]) -> None:
     table = np.array([first, second])
@@ -154,7 +154,7 @@ def test_page_takes_twelve_treatments() -> None:
     assert trend.p == pytest.approx(1 / math.factorial(12))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(finite, min_size=1, max_size=8), st.sampled_from(["two-sided", "greater", "less"]))
 def test_sign_flip_equals_enumeration(values: list[float], alternative: str) -> None:
     means = [np.dot(signs, values) for signs in itertools.product((1, -1), repeat=len(values))]
@@ -213,7 +213,7 @@ def test_holm_leaves_what_is_not_tested() -> None:
     assert [adjusted[0], *adjusted[2:]] == pytest.approx([0.09, 1.0, 1.0])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_rejects_what_the_step_down_procedure_rejects(values: list[float]) -> None:
     adjusted = statistics.holm(values)

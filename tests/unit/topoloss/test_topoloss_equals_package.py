@@ -53,7 +53,7 @@ def assert_same(ours, theirs, our_grad, their_grad, vectors, gathered=1.0):
     torch.testing.assert_close(our_grad, their_grad, rtol=1e-5, atol=tolerance)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sheets(), st.sampled_from([9, 27]), st.sampled_from(["bilinear", "nearest"]))
 def test_sheet_loss_and_gradient(sheet, incoming, interpolation):
     h, w, fh, fw, seed = sheet
@@ -84,7 +84,7 @@ def test_other_interpolations(interpolation, factor):
     assert_same(ours, theirs, mine.grad, other.grad, vectors.reshape(-1, 20))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sheets(), st.sampled_from(["bilinear", "nearest"]))
 def test_bias_loss_and_gradient(sheet, interpolation):
     h, w, fh, fw, seed = sheet

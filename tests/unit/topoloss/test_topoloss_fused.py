@@ -111,7 +111,7 @@ def test_interpolations(mode):
 
 
 @fused_runs
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(st.data())
 def test_any_sheets(data):
     """Widths of the operators' rows differ between layers of one launch."""

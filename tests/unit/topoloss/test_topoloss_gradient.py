@@ -39,7 +39,7 @@ def test_gradcheck_of_biases():
     assert gradcheck(lambda x: laplacian_pyramid_loss_on_bias(x, 2.5, 2.0), (sheet,))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(2, 12),
     st.integers(2, 12),
@@ -64,7 +64,7 @@ def test_double_precision_equals_autograd(h, w, incoming, factor_h, factor_w, mo
     torch.testing.assert_close(mine.grad, other.grad, rtol=1e-7, atol=1e-8 * scale + 1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.floats(1e-3, 1e3))
 def test_gradient_is_orthogonal_to_every_unit_scale(seed, scale):
     """The loss does not change when all weights are scaled, so <gradient, weights> = 0."""

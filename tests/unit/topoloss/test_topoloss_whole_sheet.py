@@ -23,7 +23,7 @@ def matrix(rows: int, columns: int, seed: int, dtype: torch.dtype = torch.float6
     return (torch.randn(rows, columns, generator=generator) * scales).to(dtype)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 30), st.integers(1, 30), st.floats(1, 6), st.floats(1, 6), st.integers(0, 2**31)
 )

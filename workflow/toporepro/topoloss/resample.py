@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from .whole_sheet import WholeSheet
 
-MANY = 10
-"""Columns of each of several blocks from which on interpolating the whole sheet is faster."""
+MANY, FEW = 10, 20
+"""Where several blocks have at least so many columns, and the sheet at most so many units to one of
+the shrunk sheet, interpolating it whole is faster: for factors up to 4."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Pyramid:
     def bands(self, small: Tensor) -> tuple[Block | WholeSheet, ...]:
         """``up`` in the form that is fastest for a shrunk sheet in this memory layout."""
         many = len(self.up) > 1 and self.up[0].matrix.shape[1] >= MANY
-        if self.whole is None or not many or not rows_are_contiguous(small):
+        faster = many and self.units <= FEW * self.small_units
+        if self.whole is None or not faster or not rows_are_contiguous(small):
             return self.up
         return (self.whole,)
 
