@@ -312,7 +312,7 @@ def test_a_push_and_a_pull_see_the_clock_jump(
         moving = clone.start(verb, *clock.command)
         output = moving.communicate(timeout=180)[0]
         assert moving.returncode == 0, output
-        clock.set("+3d")
+        clock.set(3)
         injected(JUMP, verb, 1, "identical files")
     assert objects(tmp_path / "store") == COUNT
     assert second.files == first.files

@@ -136,7 +136,7 @@ def test_a_fetch_sees_the_clock_jump(
         while not (folder / ".file.bin.part").exists():
             assert process.poll() is None
             time.sleep(0.01)
-        clock.set("+3d")
+        clock.set(3)
     assert process.returncode == 0
     assert (folder / "file.bin").read_bytes() == CONTENT
     injected(JUMP, "fetch", 1, "the right bytes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,15 +26,12 @@ def track(preset: str, *, commit: bool, push: bool) -> int:
         return 1
     listed = record.write(jobs, resolved)
     large = [path for path, kept in listed.items() if kept.dvc]
-    # DVC may put a file back under a new time, by which Snakemake would measure all of it again.
-    times = {path: path.stat() for path in large}
-    if subprocess.run(
-        ["dvc", "--wait-for-lock", "add", "--quiet", *map(str, large)], check=False
-    ).returncode:
+    # Otherwise DVC puts each file back from its cache under a new time, by which Snakemake would
+    # measure all of it again; killed meanwhile, it would leave a file away.
+    add = ["dvc", "--wait-for-lock", "add", "--quiet", "--no-relink", *map(str, large)]
+    if subprocess.run(add, check=False).returncode:
         print("track: dvc could not take the files in; see above", file=sys.stderr)
         return 1
-    for path, before in times.items():
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     _drop_pointers(root, {pointer(path) for path in large})
     print(f"{'network':<40}{'bytes':>12}{'stored':>12}")
     for name, size, once in record.cost(listed):
