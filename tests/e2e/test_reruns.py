@@ -109,6 +109,55 @@ def test_a_new_tau_trains_only_the_new_model(finished: Copy) -> None:
     assert "prepare_data" not in jobs
 
 
+ONE = """
+about: One family.
+snapshots: 2
+data:
+  digits: {source: digits}
+  world_a: {source: image_world, options: {world: A, size: 24, train: 10, test: 5, localizer: 1}}
+families:
+  mlp:
+    label: MLP
+    architecture: mlp
+    model: {hidden: 64}
+    data: digits
+    phi: 4
+    taus: [0]
+    seeds: [0]
+    recipe: {optimizer: adam, lr: 0.001, batch: 64, epochs: 1}
+    measures: [smoothness]
+measures: {smoothness: {}}
+figures: {}
+"""
+ANOTHER = """  resnet18:
+    label: ResNet-18
+    architecture: resnet18
+    model: {width: 0.25}
+    data: world_a
+    phi: 2
+    taus: [0]
+    seeds: [0]
+    recipe: {optimizer: sgd, lr: 0.1, batch: 40, epochs: 1}
+    measures: [smoothness]
+"""
+
+
+def test_the_first_family_with_fields_of_its_own_reruns_no_other(
+    fresh: Copy, finished: Copy
+) -> None:
+    shutil.copytree(finished.root / "data", fresh.root / "data")
+    preset = fresh.root / "tests/presets/one.yaml"
+    preset.write_text(ONE)
+    fresh.preset = "tests/presets/one.yaml"
+    fresh.snakemake("models", "measurements", "--config", f"preset={fresh.preset}")
+    assert fresh.jobs().keys() & {"train_model", "measure_model"} == set()
+    preset.write_text(
+        ONE.replace("measures: {smoothness: {}}", ANOTHER + "measures: {smoothness: {}}")
+    )
+    jobs = fresh.jobs()
+    assert (jobs["train_model"], jobs["measure_model"]) == (1, 1)
+
+
 def test_a_changed_recipe_trains_that_family_and_names_the_field(finished: Copy) -> None:
     change = override(families={"resnet18": {"recipe": {"lr": 0.05}}})
     plan = finished.plan(change)
