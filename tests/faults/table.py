@@ -11,9 +11,9 @@ import pytest
 
 HEAD = """# Faults injected, and what came of them
 
-*Every line is tests that passed, in one run of `make test`, whose halves each print such a table;
-`pytest tests/faults tests/e2e/test_remotes.py --fault-table FILE`
-writes it for these tests alone.*
+*Every line is tests that passed, in one run of `pytest -n 2 --dist loadfile tests/faults
+tests/e2e/test_remotes.py --fault-table docs/faults.md`, which takes ten minutes on two cores. Each
+half of `make test` prints such a table of all its tests too.*
 `--fault-rounds N` ends each stage N times in each way, at other moments. Kills of a cluster's jobs
 are in `tests/e2e/test_slurm.py`.
 
