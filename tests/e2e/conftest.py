@@ -44,6 +44,18 @@ class Copy:
         assert status is None or done.returncode == status, output
         return output
 
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command here in a process group of its own; what it says to stderr is kept."""
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "PYTHONPATH": str(self.root / "workflow")}

@@ -33,15 +33,7 @@ def run(status: int, copy: Copy) -> str:
 
 
 def driver(copy: Copy) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        VERB,
-        cwd=copy.root,
-        env=copy.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return copy.start(*VERB)
 
 
 def until(there: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60) -> None:

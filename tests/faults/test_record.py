@@ -67,15 +67,7 @@ def forget(copy: Copy) -> None:
 
 def tracking(copy: Copy, *prefix: str) -> subprocess.Popen[str]:
     verb = ["workflow/ops", "track", "--preset", copy.preset, "--push"]
-    return subprocess.Popen(
-        [*prefix, sys.executable, *verb],
-        cwd=copy.root,
-        env=copy.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return copy.start(*prefix, sys.executable, *verb)
 
 
 @pytest.mark.parametrize("way", WAYS)

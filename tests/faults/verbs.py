@@ -56,15 +56,7 @@ class Job:
         )
 
     def start(self, copy: Copy) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["bash", "-c", f"exec {self.command}"],
-            cwd=copy.root,
-            env=copy.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return copy.start("bash", "-c", f"exec {self.command}")
 
 
 def jobs(copy: Copy, *config: str) -> list[Job]:
