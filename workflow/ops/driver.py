@@ -198,14 +198,16 @@ def _until_its_end(command: list[str], lease: Lease) -> int:
     process = subprocess.Popen(command)
     lease.hand_to(process.pid)
     before = signal.signal(signal.SIGTERM, lambda *_: _interrupt(process.pid))
+    look: float | None = BEAT  # seconds; None once it was told to end, since once is enough
     try:
         while True:
             # Snakemake gets the same Ctrl-C from the terminal; it ends its jobs, then itself.
             with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
-                return process.wait(BEAT)
-            if lease.lost:
+                return process.wait(look)
+            if look and lease.lost:
                 print("another run has taken over this folder: ending this one", file=sys.stderr)
                 _interrupt(process.pid)
+                look = None
     finally:
         signal.signal(signal.SIGTERM, before)
 

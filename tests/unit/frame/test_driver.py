@@ -10,6 +10,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,6 +232,41 @@ def test_while_snakemake_outlives_its_driver_nobody_else_begins(
             break
         time.sleep(0.01)
     assert driver.run(["touch", "ran"]) == 0
+
+
+# Tells of each Ctrl-C, and takes a second to end after the first.
+SLOW = """
+import signal, sys, threading
+ended = threading.Event()
+def told(*_):
+    print("told", file=open("told", "a"))
+    threading.Timer(1, ended.set).start()
+signal.signal(signal.SIGINT, told)
+open("begun", "w").close()
+while not ended.wait(0.01):
+    pass
+sys.exit(3)
+"""
+
+
+def test_a_run_that_was_taken_over_is_told_once_to_end(
+    driver: Any, slurm: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(driver, "BEAT", 0.05)
+    monkeypatch.setattr(lease_module, "BEAT", 0.05)
+
+    def take_over() -> None:
+        while not Path("begun").exists():
+            time.sleep(0.01)
+        held(1, host="another")
+
+    other = threading.Thread(target=take_over)
+    other.start()
+    assert driver.run([sys.executable, "-c", SLOW]) == 3
+    other.join()
+    assert Path("told").read_text() == "told\n"
+    assert "another run has taken over this folder" in capsys.readouterr().err
+    assert json.loads(Path(".snakemake/lease.json").read_text())["host"] == "another"
 
 
 def test_without_slurm_nothing_is_ended(driver: Any, monkeypatch: Any) -> None:
